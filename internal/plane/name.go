@@ -1,0 +1,147 @@
+package plane
+
+import (
+	"net/netip"
+	"net/url"
+	"path"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+)
+
+var (
+	namePattern     = regexp.MustCompile(`^[a-z][a-z0-9-]{0,23}$`)
+	labelPattern    = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+	branchPattern   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$`)
+	variablePattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
+	scpPattern      = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9][A-Za-z0-9.-]*:[^-\s][^\s]*$`)
+	pathPattern     = regexp.MustCompile(`^/[A-Za-z0-9._~!$&()*+,;=:@%/?-]{0,1999}$`)
+)
+
+// CheckName holds for names of servers, apps and databases: they become user,
+// unit, file and role names.
+func CheckName(field, name string) error {
+	if !namePattern.MatchString(name) || strings.HasSuffix(name, "-") {
+		return Invalid(field, "must be 1 to 24 characters a-z, 0-9 or '-', start with a letter and not end in '-'", "for example web or shop-2")
+	}
+	return nil
+}
+
+// CheckAddress accepts one literal IP address that another machine can reach.
+func CheckAddress(field, text string) (netip.Addr, error) {
+	addr, err := netip.ParseAddr(text)
+	if err != nil {
+		return netip.Addr{}, Invalid(field, "must be an IP address, not a name", "for example 203.0.113.10 or 2001:db8::10")
+	}
+	if addr.Zone() != "" || addr.IsUnspecified() || addr.IsMulticast() || addr.IsLoopback() {
+		return netip.Addr{}, Invalid(field, "must be an address other servers can reach", "give the server's own address")
+	}
+	return addr.Unmap(), nil
+}
+
+// CheckDomain accepts one host name an app answers to (RFC 1123 labels).
+func CheckDomain(field, name string) error {
+	labels := strings.Split(name, ".")
+	ok := len(name) <= 253 && len(labels) >= 2
+	for _, l := range labels {
+		ok = ok && labelPattern.MatchString(l)
+	}
+	if !ok {
+		return Invalid(field, "must be a host name of lower-case letters, digits, '-' and dots", "for example www.example.com")
+	}
+	return nil
+}
+
+// CheckVariable holds for an environment variable: names a shell can use,
+// values that systemd passes on byte for byte (facts: over 128 KiB of name and
+// value a unit does not start).
+func CheckVariable(name, value string) error {
+	switch {
+	case !variablePattern.MatchString(name):
+		return Invalid(name, "a variable's name must be letters, digits and '_', not starting with a digit, at most 128 characters", "for example APP_KEY")
+	case reservedVariables[name]:
+		return Invalid(name, "is set by ServerPlane itself", "choose another name; the process already sees it")
+	case !utf8.ValidString(value) || strings.ContainsRune(value, 0):
+		return Invalid(name, "the value must be UTF-8 text without NUL", "encode binary values, for example with base64")
+	case len(value) > MaxVariable:
+		return Invalid(name, "the value must be at most 100 KiB", "keep large things in a file or an object store")
+	}
+	return nil
+}
+
+// MaxVariable is the length limit of one variable's value, in bytes.
+const MaxVariable = 100 << 10
+
+var reservedVariables = map[string]bool{
+	"PORT": true, "HOST": true, "SERVERPLANE_RELEASE": true, "SERVERPLANE_SERVER": true,
+}
+
+// CheckRepository accepts the addresses git can fetch from without a shell:
+// https, ssh and scp-like ones; with insecure also http, git and file (labs, tests).
+func CheckRepository(field, address string, insecure bool) error {
+	hint := "for example https://example.com/me/app.git or git@example.com:me/app.git"
+	if strings.HasPrefix(address, "-") || strings.ContainsAny(address, "\x00\n\r\t ") || len(address) > 1000 {
+		return Invalid(field, "must be a Git address without blanks", hint)
+	}
+	if scpPattern.MatchString(address) {
+		return nil
+	}
+	u, err := url.Parse(address)
+	if err != nil || (u.Host == "" && u.Scheme != "file") || strings.HasPrefix(u.Host, "-") || u.Path == "" {
+		return Invalid(field, "must be a Git address", hint)
+	}
+	if u.User != nil {
+		if _, has := u.User.Password(); has {
+			return Invalid(field, "must not hold a password", "add the app's deploy key to the repository instead")
+		}
+	}
+	switch u.Scheme {
+	case "https", "ssh":
+		return nil
+	case "http", "git", "file":
+		if insecure {
+			return nil
+		}
+		return Invalid(field, u.Scheme+" does not protect the code on its way", "use https or ssh; for labs start the panel with --allow-insecure-repositories")
+	}
+	return Invalid(field, "must be a Git address", hint)
+}
+
+// CheckBranch accepts the branch names git itself accepts and that no program
+// takes for an option.
+func CheckBranch(field, name string) error {
+	bad := strings.Contains(name, "..") || strings.Contains(name, "//") || strings.HasSuffix(name, "/") ||
+		strings.HasSuffix(name, ".lock") || strings.HasSuffix(name, ".")
+	if bad || !branchPattern.MatchString(name) {
+		return Invalid(field, "must be a branch, tag or commit name", "for example main or v1.2.0")
+	}
+	return nil
+}
+
+// CheckHealthPath accepts an absolute path with an optional query.
+func CheckHealthPath(field, p string) error {
+	if !pathPattern.MatchString(p) {
+		return Invalid(field, "must start with / and hold no blanks or control characters", "for example /up")
+	}
+	return nil
+}
+
+// CheckRoot accepts a folder inside the repository; empty is its top.
+func CheckRoot(field, dir string) error {
+	if dir == "" {
+		return nil
+	}
+	clean := path.Clean(dir)
+	if clean != dir || path.IsAbs(dir) || clean == ".." || strings.HasPrefix(clean, "../") || !pathPattern.MatchString("/"+dir) || strings.ContainsAny(dir, "?$*();&!") {
+		return Invalid(field, "must be a folder inside the repository", "for example packages/web")
+	}
+	return nil
+}
+
+// CheckCommand accepts the user's own shell line: anything but NUL, bounded.
+func CheckCommand(field, line string) error {
+	if line == "" || len(line) > 8<<10 || strings.ContainsRune(line, 0) || !utf8.ValidString(line) {
+		return Invalid(field, "must be a shell line of at most 8 KiB without NUL", "for example npm run build")
+	}
+	return nil
+}

@@ -1,0 +1,108 @@
+package plane
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+)
+
+// RunKind says what a Run does.
+type RunKind string
+
+// The kinds of Run.
+const (
+	RunProvision RunKind = "server-provision"
+	RunDeploy    RunKind = "deployment"
+	RunEnable    RunKind = "lb-enable"
+	RunAdd       RunKind = "backend-add"
+	RunRemoveApp RunKind = "app-remove"
+)
+
+// RunState is where a Run is in its life.
+type RunState string
+
+// The states of a Run.
+const (
+	RunQueued      RunState = "queued"
+	RunRunning     RunState = "running"
+	RunSucceeded   RunState = "succeeded"
+	RunFailed      RunState = "failed"
+	RunCancelled   RunState = "cancelled"
+	RunInterrupted RunState = "interrupted" // its panel died; it can be repeated
+)
+
+// Ended tells whether nothing more will happen.
+func (s RunState) Ended() bool { return s != RunQueued && s != RunRunning }
+
+// MayBecome is the Run state machine; the store enforces the same.
+func (s RunState) MayBecome(next RunState) bool {
+	switch s {
+	case RunQueued:
+		return next == RunRunning || next == RunCancelled
+	case RunRunning:
+		return next.Ended()
+	}
+	return false
+}
+
+// Run is one execution of work on servers.
+type Run struct {
+	ID           string
+	Kind         RunKind
+	AppID        string // or empty
+	ServerID     string // or empty
+	BackendID    string // or empty
+	DeploymentID string // or empty
+	Servers      []string
+	Locks        []string // all taken when it is claimed
+	Args         json.RawMessage
+	State        RunState
+	Step         string // what is being done now
+	Done, Total  int    // steps
+	Reason       string // why it failed, or what it waits for
+	Cancel       bool   // a person asked
+	Actor        string // the person's mail address
+	Owner        string // the panel instance that works on it
+	Attempt      int
+	LeaseUntil   time.Time
+	CreatedAt    time.Time
+	StartedAt    time.Time
+	FinishedAt   time.Time
+}
+
+// EventKind says what a line of a Run's log is.
+type EventKind string
+
+// The kinds of event.
+const (
+	EventStep   EventKind = "step"   // a step begins
+	EventLog    EventKind = "log"    // something was said
+	EventTask   EventKind = "task"   // Ansible finished a task on a server
+	EventOutput EventKind = "output" // a command's own output
+	EventError  EventKind = "error"  // why it failed
+	EventEnd    EventKind = "end"    // the Run is over
+)
+
+// Event is one line of a Run's log; Seq counts from 1 without holes.
+type Event struct {
+	RunID  string
+	Seq    int64
+	Time   time.Time
+	Kind   EventKind
+	Server string // name, or empty
+	Step   string
+	Text   string
+}
+
+// AppLock, PackagesLock and DatabaseLock name what a Run holds alone.
+func AppLock(appID string) string { return "app:" + appID }
+
+// PackagesLock guards apt, runtimes and the base of the firewall of a server.
+func PackagesLock(serverID string) string { return "packages:" + serverID }
+
+// SortLocks returns the locks sorted without repetition.
+func SortLocks(locks ...string) []string {
+	out := slices.Clone(locks)
+	slices.Sort(out)
+	return slices.Compact(out)
+}

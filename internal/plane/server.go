@@ -1,0 +1,166 @@
+package plane
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// ServerState is where a server is on its way to work.
+type ServerState string
+
+// The states of a server.
+const (
+	ServerPending      ServerState = "pending"      // known, nothing done yet
+	ServerProvisioning ServerState = "provisioning" // a Run is at it
+	ServerReady        ServerState = "ready"
+	ServerUnreachable  ServerState = "unreachable" // was ready; the panel cannot sign in
+	ServerFailed       ServerState = "failed"      // the last provisioning failed
+)
+
+// Firewall says who looks after a server's firewall.
+type Firewall string
+
+// The firewall choices of product.md section 3.
+const (
+	FirewallManage   Firewall = "manage"    // ufw on, only SSH and what apps need
+	FirewallKeepOpen Firewall = "keep-open" // ufw on, and an allow rule for what was found listening
+	FirewallLeave    Firewall = "leave"     // never touched; the person opens what is shown
+)
+
+// CheckFirewall accepts the three choices, and empty for the default.
+func CheckFirewall(field string, f Firewall) error {
+	switch f {
+	case "", FirewallManage, FirewallKeepOpen, FirewallLeave:
+		return nil
+	}
+	return Invalid(field, "must be manage, keep-open or leave", "")
+}
+
+// Server is a managed Linux machine.
+type Server struct {
+	ID             string
+	Name           string
+	Address        netip.Addr
+	PrivateAddress netip.Addr // what other servers use
+	SSHPort        int
+	HostKey        string // pinned, authorized_keys form
+	Firewall       Firewall
+	Adopt          bool
+	State          ServerState
+	Reason         string
+	Since          time.Time
+	Survey         Survey
+	CreatedAt      time.Time
+
+	// TreeWanted and TreeApplied number the desired and the last applied
+	// contents of the server's Nginx; TreeError says why they differ.
+	TreeWanted  int64
+	TreeApplied int64
+	TreeError   string
+}
+
+// Survey is what was found on a server before anything was changed.
+type Survey struct {
+	TakenAt     time.Time `json:"taken_at"`
+	OS          string    `json:"os"`         // for example "Debian GNU/Linux 12 (bookworm)"
+	OSFamily    string    `json:"os_family"`  // for example "debian"
+	OSVersion   string    `json:"os_version"` // for example "12"
+	Arch        string    `json:"arch"`
+	Cores       int       `json:"cores"`
+	MemoryMiB   int       `json:"memory_mib"`
+	SwapMiB     int       `json:"swap_mib"`
+	DiskFreeMiB int       `json:"disk_free_mib"`
+	ClockOffset Duration  `json:"clock_offset"` // server minus panel
+	Addresses   []string  `json:"addresses"`    // on its interfaces, loopback left out
+	Default     string    `json:"default_address"`
+	SSHPort     int       `json:"ssh_port"` // the port the server itself sees
+	Listening   []Socket  `json:"listening"`
+	Firewall    string    `json:"firewall"` // none, ufw, ufw-inactive, firewalld, nftables
+	NginxSites  []string  `json:"nginx_sites"`
+	NginxBroken string    `json:"nginx_broken"` // what nginx -t says when it fails
+	Databases   []string  `json:"databases"`
+	AptLock     string    `json:"apt_lock"` // who holds it, or empty
+	Panel       string    `json:"panel"`    // id of the panel that manages it already, or empty
+	Node        string    `json:"node"`     // version of Node.js, or empty
+}
+
+// Socket is one listening socket.
+type Socket struct {
+	Proto   string `json:"proto"`   // tcp or udp
+	Address string `json:"address"` // as the server prints it
+	Port    int    `json:"port"`
+	Process string `json:"process"` // program name, or empty
+}
+
+// Outside tells whether the socket can be reached from other machines.
+func (s Socket) Outside() bool {
+	addr, err := netip.ParseAddr(s.Address)
+	return err != nil || !addr.IsLoopback()
+}
+
+// Port80Taken names the foreign program that listens on port 80 (other than
+// Nginx), or is empty: such a server can be a backend, not a primary.
+func (s Survey) Port80Taken() string {
+	for _, l := range s.Listening {
+		if l.Proto == "tcp" && l.Port == 80 && l.Process != "nginx" {
+			return l.Process
+		}
+	}
+	return ""
+}
+
+// ChooseFirewall picks the default of product.md section 3: manage where
+// nothing but sshd listens outside, leave where another firewall rules,
+// keep-open otherwise.
+func (s Survey) ChooseFirewall() Firewall {
+	if s.Firewall == "firewalld" || s.Firewall == "nftables" {
+		return FirewallLeave
+	}
+	for _, l := range s.Listening {
+		if l.Outside() && l.Process != "sshd" {
+			return FirewallKeepOpen
+		}
+	}
+	return FirewallManage
+}
+
+// Refuse says why the server cannot be taken, or nil.
+func (s Survey) Refuse(panel string, adopt bool, firewall Firewall) error {
+	switch {
+	case s.OSFamily != "debian":
+		return Invalid("address", fmt.Sprintf("runs %s; Debian 12 and 13 are supported, Ubuntu LTS is meant to work", s.OS), "use a Debian server")
+	case s.Panel != "" && s.Panel != panel && !adopt:
+		return Conflict("the server is managed by another panel ("+s.Panel+")", "add --adopt to take it over")
+	case s.ClockOffset.Abs() > MaxClockOffset:
+		return Conflict(fmt.Sprintf("the server's clock is off by %s", s.ClockOffset.Abs().Round(time.Second)), "switch on time synchronisation: timedatectl set-ntp true")
+	case firewall != FirewallLeave && (s.Firewall == "firewalld" || s.Firewall == "nftables"):
+		return Conflict("the server's firewall is "+s.Firewall+", not ufw", "use --firewall leave and open what each app shows")
+	}
+	return nil
+}
+
+// MaxClockOffset is how far a server's clock may be off.
+const MaxClockOffset = 5 * time.Second
+
+// Sees reports whether the address is on one of the server's interfaces.
+func (s Survey) Sees(addr netip.Addr) bool {
+	for _, a := range s.Addresses {
+		if got, err := netip.ParseAddr(a); err == nil && got.Unmap() == addr {
+			return true
+		}
+	}
+	return false
+}
+
+// ChoosePrivateAddress is the default private address: the address itself if
+// it is on an interface, else the one of the default route.
+func (s Survey) ChoosePrivateAddress(address netip.Addr) netip.Addr {
+	if s.Sees(address) {
+		return address
+	}
+	if addr, err := netip.ParseAddr(s.Default); err == nil {
+		return addr.Unmap()
+	}
+	return address
+}
