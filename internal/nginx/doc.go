@@ -1,0 +1,25 @@
+// Package nginx turns values into the Nginx files of one server. It is pure: it looks at
+// nothing, changes nothing, and the same Tree always gives the same text.
+//
+// Everything that becomes text passes an allow-list first (see Refusal), so that no name a
+// person types can add a directive.
+//
+// The shape rendered here is the one measured to lose no request. Two kinds of server block
+// exist per app. The entry, on the primary only, is what visitors reach: it picks a slot by a
+// marker file, balances over the backends and repeats what a backend refused. A local site, one
+// per slot and server, stands between the entry and the app's process: it believes forwarded
+// headers only from the entry and tells "nothing was sent to the process" (598) apart from
+// every other failure, which is what makes repeating a POST safe.
+//
+// Codes and headers that entry and local site use between themselves:
+//
+//	597                     inside the entry: a reload is announced, close kept connections
+//	598                     local site: the process does not listen, nothing was sent
+//	429                     the same, when the request is already a repeat
+//	X-Serverplane-Retry     entry -> local site: this request is a repeat
+//	X-Serverplane-Refused   local site -> entry: this 598 or 429 is ours, not the app's
+//
+// An app may use all of these itself: its 597 and 429 reach the visitor as they are, and its
+// 598 becomes a 502 and is never repeated. (On a repeat its 429 may be tried on the next backend
+// and then loses its body: a 429 says that the request was not carried out.)
+package nginx

@@ -1,0 +1,68 @@
+package nginx
+
+import "net/netip"
+
+// Site is one app on one server: a local site for each slot and, on the primary, the entry.
+type Site struct {
+	App string // the app's name
+	ID  string // the app's id; upstreams are named after it
+	A   Local
+	B   Local
+
+	// Trust is the address the entry connects from: the only one whose forwarded headers are
+	// believed. On the primary it is 127.0.0.1.
+	Trust netip.Addr
+
+	Entry *Entry // only on the primary
+}
+
+// Local is one slot's place on a server.
+type Local struct {
+	Listen  netip.AddrPort // where the local site is reached by the entry
+	Process netip.AddrPort // the loopback port the app's process listens on
+}
+
+func (s Site) check(seen claims) error {
+	at := "sites[" + s.App + "]"
+	if err := checkApp(at+".app", s.App); err != nil {
+		return err
+	}
+	if err := checkID(at+".id", s.ID); err != nil {
+		return err
+	}
+	if err := checkAddr(at+".trust", s.Trust); err != nil {
+		return err
+	}
+	if err := seen.take("name", s.App, s.App, at+".app"); err != nil {
+		return err
+	}
+	if err := seen.take("id", s.ID, s.App, at+".id"); err != nil {
+		return err
+	}
+	if err := s.A.check(at+".a", s.App, seen); err != nil {
+		return err
+	}
+	if err := s.B.check(at+".b", s.App, seen); err != nil {
+		return err
+	}
+	if s.Entry == nil {
+		return nil
+	}
+	return s.Entry.check(at+".entry", s.App, seen)
+}
+
+func (l Local) check(at, app string, seen claims) error {
+	if err := checkAddrPort(at+".listen", l.Listen); err != nil {
+		return err
+	}
+	if err := checkAddrPort(at+".process", l.Process); err != nil {
+		return err
+	}
+	if !l.Process.Addr().IsLoopback() {
+		return refuse(at+".process", "must be a loopback address: a process is reached through its local site only")
+	}
+	if err := seen.takeAddress(l.Listen, app, at+".listen"); err != nil {
+		return err
+	}
+	return seen.takeAddress(l.Process, app, at+".process")
+}

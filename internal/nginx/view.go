@@ -1,0 +1,134 @@
+package nginx
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+)
+
+// sharedView is what templates/shared.conf.tmpl sees.
+type sharedView struct {
+	Version        string
+	VersionAddress string
+	IPv4Only       bool
+	NoDefault      bool // an app is the default server itself
+	LongNames      bool
+}
+
+// longName is the length from which a host name no longer fits Nginx's default hash bucket of
+// 64 bytes. The larger bucket is only asked for then: a second such directive in a person's own
+// nginx.conf would be refused as a duplicate.
+const longName = 40
+
+func newSharedView(t Tree) sharedView {
+	v := sharedView{VersionAddress: VersionAddress, IPv4Only: t.IPv4Only}
+	for _, s := range t.Sites {
+		if s.Entry == nil {
+			continue
+		}
+		v.NoDefault = v.NoDefault || len(s.Entry.Names) == 0
+		v.LongNames = v.LongNames || slices.ContainsFunc(s.Entry.Names, func(n string) bool { return len(n) > longName })
+	}
+	return v
+}
+
+// siteView is what templates/site.conf.tmpl sees.
+type siteView struct {
+	App    string
+	Trust  string
+	Locals []localView
+	Entry  *entryView
+}
+
+type localView struct{ Slot, Listen, Process, Trust string }
+
+func newSiteView(s Site, ipv4Only bool) siteView {
+	trust := s.Trust.String()
+	return siteView{
+		App:   s.App,
+		Trust: trust,
+		Locals: []localView{
+			{"a", s.A.Listen.String(), s.A.Process.String(), trust},
+			{"b", s.B.Listen.String(), s.B.Process.String(), trust},
+		},
+		Entry: newEntryView(s, ipv4Only),
+	}
+}
+
+// entryView is what templates/entry.conf.tmpl sees.
+type entryView struct {
+	App, ID   string
+	IPv4Only  bool
+	Default   bool
+	Names     []string
+	Upstreams []upstreamView
+	Retry     string // suffix of the upstreams that repeats go to
+}
+
+type upstreamView struct {
+	Name      string
+	Directive string // of the method; empty for round robin
+	Servers   []serverView
+	Keep      bool
+}
+
+type serverView struct{ ID, Address, Options string }
+
+func newEntryView(s Site, ipv4Only bool) *entryView {
+	if s.Entry == nil {
+		return nil
+	}
+	return &entryView{
+		App: s.App, ID: s.ID, IPv4Only: ipv4Only,
+		Default:   len(s.Entry.Names) == 0,
+		Names:     slices.Sorted(slices.Values(s.Entry.Names)),
+		Upstreams: slices.Concat(upstreams(s, "a"), upstreams(s, "b")),
+		Retry:     retrySuffix(s.Entry.Method),
+	}
+}
+
+// retrySuffix names the upstreams for repeats. A hash would send the repeat to the backend that
+// has just refused, so ip-hash gets a pair of its own without it.
+func retrySuffix(m Method) string {
+	if m == IPHash {
+		return "_r"
+	}
+	return "_w"
+}
+
+func upstreams(s Site, slot string) []upstreamView {
+	directive, _ := s.Entry.Method.directive()
+	name, servers := s.ID+"_"+slot, servers(s.Entry.Backends, slot)
+	list := []upstreamView{
+		{Name: name, Directive: directive, Servers: servers, Keep: true},
+		{Name: name + "_w", Directive: directive, Servers: servers},
+	}
+	if retry := retrySuffix(s.Entry.Method); retry != "_w" {
+		list = append(list, upstreamView{Name: name + retry, Servers: servers})
+	}
+	return list
+}
+
+func servers(backends []Backend, slot string) []serverView {
+	ordered := slices.SortedFunc(slices.Values(backends), func(a, b Backend) int { return cmp.Compare(a.ID, b.ID) })
+	list := make([]serverView, 0, len(ordered))
+	for _, b := range ordered {
+		address := b.A
+		if slot == "b" {
+			address = b.B
+		}
+		list = append(list, serverView{ID: b.ID, Address: address.String(), Options: options(b)})
+	}
+	return list
+}
+
+func options(b Backend) string {
+	text := " weight=" + strconv.Itoa(b.Weight)
+	if b.Backup {
+		text += " backup"
+	}
+	if b.Down {
+		text += " down"
+	}
+	return text
+}
