@@ -1,0 +1,292 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Fleet is a set of servers on one bridge. Its methods may be called from several goroutines; what concerns one server
+// (PowerCut, Boot, Snapshot…) is for one caller at a time.
+type Fleet struct {
+	// ID is the random part of all names this fleet uses on the machine.
+	ID string
+
+	config  Config
+	machine machine
+	cache   string
+	folder  string
+	key     string // private key that all servers accept for root
+	lock    *os.File
+
+	mu        sync.Mutex // guards what follows
+	network   *network
+	servers   map[string]*Server
+	made      int // servers ever made: each has its own number
+	snapshots int
+}
+
+// Spec says what a server is to be.
+type Spec struct {
+	// Name is its host name, unique in the fleet: lower-case letters, digits and inner dashes, at most 32.
+	Name string
+	// Suite is the Debian release, "bookworm" if empty. Not for clones: they are what their snapshot is.
+	Suite string
+	// From makes the server a clone of a snapshot of the same fleet.
+	From *Snapshot
+	// KeepIdentity leaves a clone the host keys and machine id of its original, as careless cloning does; else new ones.
+	KeepIdentity bool
+	// Memory is the limit in MiB, 1024 if zero. Processes and threads are limited to 2048.
+	Memory int
+}
+
+var serverName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,30}[a-z0-9]$|^[a-z]$`)
+
+// New makes a fleet without servers: its folder, key, bridge and rules. It first clears away what dead fleets have left.
+func New(config Config) (*Fleet, error) {
+	ctx := context.Background()
+	if os.Geteuid() != 0 {
+		return nil, errors.New("a fleet needs root: namespaces, mounts and a bridge")
+	}
+	cache, err := config.cache()
+	if err != nil {
+		return nil, err
+	}
+	found, err := readMachine(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f := &Fleet{ID: newID(), config: config, machine: found, cache: cache, servers: map[string]*Server{}}
+	f.folder = filepath.Join(cache, "instances", f.ID)
+	f.key = filepath.Join(f.folder, "key")
+	all, err := holdAll(cache)
+	if err != nil {
+		return nil, err
+	}
+	defer all.Close()
+	if _, err := reap(ctx, config, cache); err != nil {
+		return nil, err
+	}
+	if err := f.claim(ctx); err != nil {
+		return nil, errors.Join(err, clear(ctx, f.folder))
+	}
+	return f, nil
+}
+
+// claim takes the fleet's place among the others; the caller holds the lock of all instances.
+func (f *Fleet) claim(ctx context.Context) error {
+	others, err := List(f.config)
+	if err != nil {
+		return err
+	}
+	var taken []netip.Prefix
+	for _, other := range others {
+		taken = append(taken, other.Prefix)
+	}
+	prefix, err := freePrefix(taken)
+	if err != nil {
+		return err
+	}
+	if err := os.Mkdir(f.folder, 0o700); err != nil {
+		return fmt.Errorf("making the fleet's folder: %w", err)
+	}
+	if f.lock, err = lockFile(filepath.Join(f.folder, "lock"), syscall.LOCK_EX); err != nil {
+		return err
+	}
+	f.network = newNetwork(f.ID, prefix)
+	if err := f.note(); err != nil {
+		return err
+	}
+	if _, err := tool(ctx, "", "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "fleet-"+f.ID, "-f", f.key); err != nil {
+		return fmt.Errorf("making the fleet's key: %w", err)
+	}
+	if err := forwarding(f.cache); err != nil {
+		return err
+	}
+	return f.network.up(ctx)
+}
+
+// note writes the instance file and the known hosts. The caller holds f.mu, or is New.
+func (f *Fleet) note() error {
+	i := Instance{ID: f.ID, Owner: os.Getpid(), Prefix: f.network.prefix, folder: f.folder}
+	var known strings.Builder
+	for _, s := range f.servers {
+		i.Servers = append(i.Servers, Entry{Name: s.Name, Addr: s.Addr, SSH: s.CommandLine(), Console: s.console()})
+		known.WriteString(s.knownHosts)
+	}
+	if err := writeAtomic(f.knownHosts(), known.String()); err != nil {
+		return fmt.Errorf("writing the known hosts: %w", err)
+	}
+	if err := i.write(); err != nil {
+		return fmt.Errorf("noting the fleet's state: %w", err)
+	}
+	return nil
+}
+
+func writeAtomic(path, text string) error {
+	if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
+
+func (f *Fleet) knownHosts() string { return filepath.Join(f.folder, "known_hosts") }
+
+// Gateway is this machine's address on the fleet's bridge: servers reach what the machine listens on there.
+func (f *Fleet) Gateway() netip.Addr { return f.network.gateway() }
+
+// Prefix is the fleet's /24.
+func (f *Fleet) Prefix() netip.Prefix { return f.network.prefix }
+
+// Start makes a server, boots it and waits until it answers SSH.
+func (f *Fleet) Start(ctx context.Context, spec Spec) (*Server, error) {
+	s, err := f.create(ctx, spec)
+	if err != nil {
+		return nil, fmt.Errorf("making server %q: %w", spec.Name, err)
+	}
+	return s, s.Boot(ctx)
+}
+
+// StartAll starts servers side by side, in the order of the specs. If one fails, the first error comes back and the others
+// stay until Remove or Close.
+func (f *Fleet) StartAll(ctx context.Context, specs ...Spec) ([]*Server, error) {
+	servers := make([]*Server, len(specs))
+	group, ctx := errgroup.WithContext(ctx)
+	for i, spec := range specs {
+		group.Go(func() (err error) {
+			servers[i], err = f.Start(ctx, spec)
+			return err
+		})
+	}
+	return servers, group.Wait()
+}
+
+// create makes a server's folder and root; it stays powered off.
+func (f *Fleet) create(ctx context.Context, spec Spec) (*Server, error) {
+	if !serverName.MatchString(spec.Name) {
+		return nil, errors.New("a server's name is lower-case letters, digits and inner dashes, at most 32")
+	}
+	if spec.Memory == 0 {
+		spec.Memory = 1024
+	}
+	layers, err := f.layers(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	s, err := f.enlist(spec, layers)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.prepare(ctx, spec); err != nil {
+		return nil, errors.Join(err, f.Remove(ctx, s))
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return s, f.note()
+}
+
+// layers returns the read-only folders below the server's own, the topmost first.
+func (f *Fleet) layers(ctx context.Context, spec Spec) ([]string, error) {
+	if spec.From == nil {
+		if spec.Suite == "" {
+			spec.Suite = "bookworm"
+		}
+		base, err := f.base(ctx, spec.Suite)
+		return []string{base}, err
+	}
+	if spec.From.fleet != f {
+		return nil, errors.New("the snapshot is of another fleet")
+	}
+	return spec.From.layers, nil
+}
+
+// enlist gives the server its number, and with it its address.
+func (f *Fleet) enlist(spec Spec, layers []string) (*Server, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.servers[spec.Name] != nil {
+		return nil, errors.New("the name is taken")
+	}
+	// .1 is this machine, .255 the broadcast address.
+	const first, last = 10, 250
+	number := first + f.made
+	if number > last {
+		return nil, fmt.Errorf("a fleet makes at most %d servers in its life", last-first+1)
+	}
+	f.made++
+	s := &Server{
+		Name:    spec.Name,
+		Addr:    f.network.host(byte(number)),
+		KeyFile: f.key,
+		fleet:   f,
+		machine: fmt.Sprintf("%s-%d", f.ID, number),
+		folder:  filepath.Join(f.folder, "servers", spec.Name),
+		layers:  layers,
+		memory:  int64(spec.Memory) << 20,
+	}
+	f.servers[spec.Name] = s
+	return s, nil
+}
+
+// Remove ends a server without warning and removes it. Its address is not given out again.
+func (f *Fleet) Remove(ctx context.Context, s *Server) error {
+	if err := s.PowerCut(ctx); err != nil {
+		return err
+	}
+	if err := unmountAll(s.folder); err != nil {
+		return err
+	}
+	removeGroups(s.machine)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := os.RemoveAll(s.folder); err != nil {
+		return fmt.Errorf("removing server %q: %w", s.Name, err)
+	}
+	delete(f.servers, s.Name)
+	if f.network.forget(s) {
+		if err := f.network.apply(ctx); err != nil {
+			return err
+		}
+	}
+	return f.note()
+}
+
+// Close ends all servers without warning and removes everything the fleet made, except the cache. A second call does
+// nothing.
+func (f *Fleet) Close() error {
+	ctx := context.Background()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.lock == nil {
+		return nil
+	}
+	all, err := holdAll(f.cache)
+	if err != nil {
+		return err
+	}
+	defer all.Close()
+	for _, s := range f.servers {
+		if err := s.PowerCut(ctx); err != nil {
+			return err
+		}
+	}
+	if err := clear(ctx, f.folder); err != nil {
+		return fmt.Errorf("closing the fleet: %w", err)
+	}
+	err = f.lock.Close()
+	f.lock = nil
+	left, listErr := List(f.config)
+	if listErr == nil && len(left) == 0 {
+		err = errors.Join(err, restoreForwarding(f.cache))
+	}
+	return errors.Join(err, listErr)
+}
