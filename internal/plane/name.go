@@ -15,6 +15,7 @@ var (
 	branchPattern   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$`)
 	variablePattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
 	scpPattern      = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9][A-Za-z0-9.-]*:[^-\s][^\s]*$`)
+	loginPattern    = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)
 	pathPattern     = regexp.MustCompile(`^/[A-Za-z0-9._~!$&()*+,;=:@%/?-]{0,1999}$`)
 )
 
@@ -142,6 +143,14 @@ func CheckRoot(field, dir string) error {
 func CheckCommand(field, line string) error {
 	if line == "" || len(line) > 8<<10 || strings.ContainsRune(line, 0) || !utf8.ValidString(line) {
 		return Invalid(field, "must be a shell line of at most 8 KiB without NUL", "for example npm run build")
+	}
+	return nil
+}
+
+// CheckLogin accepts a Linux user name to sign in as.
+func CheckLogin(field, name string) error {
+	if !loginPattern.MatchString(name) {
+		return Invalid(field, "must be a Linux user name", "for example root or debian")
 	}
 	return nil
 }

@@ -1,0 +1,144 @@
+package mirror
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const app = "app_test"
+
+// upstream is a real repository that a test changes like a developer does.
+type upstream struct {
+	t   *testing.T
+	dir string
+}
+
+func newUpstream(t *testing.T) upstream {
+	u := upstream{t, t.TempDir()}
+	u.git("init", "-q", "-b", "main")
+	u.commit("one")
+	return u
+}
+
+func (u upstream) git(args ...string) string {
+	u.t.Helper()
+	cmd := exec.Command("git", append([]string{"-c", "user.name=Ada", "-c", "user.email=ada@example.com"}, args...)...)
+	cmd.Dir = u.dir
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		u.t.Fatalf("git %v: %v\n%s", args, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func (u upstream) commit(text string) string {
+	if err := os.WriteFile(filepath.Join(u.dir, "file"), []byte(text), 0o644); err != nil {
+		u.t.Fatal(err)
+	}
+	u.git("add", ".")
+	u.git("commit", "-q", "-m", text)
+	return u.git("rev-parse", "HEAD")
+}
+
+func (u upstream) source() Source { return Source{App: app, Address: "file://" + u.dir} }
+
+func TestResolveFindsBranchTagAndCommit(t *testing.T) {
+	u, m, ctx := newUpstream(t), New(t.TempDir(), true), context.Background()
+	first := u.git("rev-parse", "HEAD")
+	u.git("tag", "-a", "v1", "-m", "first")
+	second := u.commit("two")
+	if err := m.Fetch(ctx, u.source()); err != nil {
+		t.Fatal(err)
+	}
+	for ref, want := range map[string]string{"main": second, "v1": first, first: first, second[:7]: second} {
+		got, err := m.Resolve(ctx, app, ref)
+		if err != nil || got.ID != want || got.Author != "Ada" {
+			t.Errorf("Resolve(%q) = %+v, %v; want %s by Ada", ref, got, err, want)
+		}
+	}
+	for _, ref := range []string{"gone", "deadbee", "--help", "HEAD~1"} {
+		if _, err := m.Resolve(ctx, app, ref); !errors.Is(err, ErrNoCommit) {
+			t.Errorf("Resolve(%q) = %v, want ErrNoCommit", ref, err)
+		}
+	}
+}
+
+func TestKeptCommitSurvivesAForcePush(t *testing.T) {
+	u, m, ctx := newUpstream(t), New(t.TempDir(), true), context.Background()
+	doomed := u.commit("two")
+	if err := m.Fetch(ctx, u.source()); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Keep(ctx, app, "dep_one", doomed); err != nil {
+		t.Fatal(err)
+	}
+	u.git("reset", "-q", "--hard", "HEAD~1")
+	u.commit("other")
+	if err := m.Fetch(ctx, u.source()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.git(ctx, filepath.Join(m.dir, app), nil, "gc", "--quiet", "--prune=now"); err != nil {
+		t.Fatal(err)
+	}
+	if got := content(t, m, doomed); got != "two" {
+		t.Errorf("archive of the kept commit holds %q, want two", got)
+	}
+}
+
+func content(t *testing.T, m *Mirrors, commit string) string {
+	t.Helper()
+	r, err := m.Archive(context.Background(), app, commit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	files := tar.NewReader(r)
+	for {
+		h, err := files.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h.Name == "file" {
+			raw, err := io.ReadAll(files)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(raw)
+		}
+	}
+}
+
+func TestFetchSaysWhatGitSays(t *testing.T) {
+	m := New(t.TempDir(), true)
+	err := m.Fetch(context.Background(), Source{App: app, Address: "file:///nowhere/at/all"})
+	if err == nil || !strings.Contains(err.Error(), "does not appear to be a git repository") {
+		t.Errorf("Fetch = %v, want git's own words", err)
+	}
+}
+
+func TestInsecureAddressesAreGitsToRefuseToo(t *testing.T) {
+	u, m := newUpstream(t), New(t.TempDir(), false)
+	err := m.Fetch(context.Background(), u.source())
+	if err == nil || !strings.Contains(err.Error(), "not allowed") {
+		t.Errorf("Fetch = %v, want a refused transport", err)
+	}
+}
+
+func TestArchiveOfNoCommitIsAnError(t *testing.T) {
+	m := New(t.TempDir(), true)
+	r, err := m.Archive(context.Background(), app, strings.Repeat("a", 40))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := io.ReadAll(r); err == nil {
+		t.Error("an archive of a commit that does not exist was read without an error")
+	}
+}
