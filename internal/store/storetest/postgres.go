@@ -1,0 +1,178 @@
+package storetest
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Postgres is a PostgreSQL server of this test process, with its data in a
+// temporary folder and no port: only the Unix socket in that folder.
+type Postgres struct {
+	folder    string
+	process   *os.Process
+	ended     chan struct{}
+	databases atomic.Int64
+}
+
+// StartPostgres starts Debian's PostgreSQL; call it from TestMain and Stop it
+// at the end. If the test process dies before that, the kernel ends the server.
+func StartPostgres() (*Postgres, error) {
+	programs, err := postgresPrograms()
+	if err != nil {
+		return nil, err
+	}
+	folder, err := os.MkdirTemp("", "sppg")
+	if err != nil {
+		return nil, fmt.Errorf("make folder for postgres: %w", err)
+	}
+	p := &Postgres{folder: folder, ended: make(chan struct{})}
+	if err := p.start(programs); err != nil {
+		return nil, errors.Join(err, p.Stop())
+	}
+	return p, nil
+}
+
+func postgresPrograms() (string, error) {
+	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	if err != nil || len(found) == 0 {
+		return "", errors.New("no PostgreSQL on this machine: run make setup")
+	}
+	slices.Sort(found)
+	return filepath.Dir(found[len(found)-1]), nil
+}
+
+func (p *Postgres) start(programs string) error {
+	as, err := unprivileged(p.folder)
+	if err != nil {
+		return err
+	}
+	data := filepath.Join(p.folder, "data")
+	initdb := exec.Command(filepath.Join(programs, "initdb"), "-D", data, "-U", "test", "-A", "trust",
+		"-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions")
+	initdb.SysProcAttr, initdb.Dir = &syscall.SysProcAttr{Credential: as}, p.folder
+	if out, err := initdb.CombinedOutput(); err != nil {
+		return fmt.Errorf("initdb: %w: %s", err, out)
+	}
+	server := exec.Command(filepath.Join(programs, "postgres"), "-D", data, "-k", p.folder, "-c", "listen_addresses=",
+		"-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "max_connections=200",
+		"-c", "autovacuum=off")
+	server.Dir = p.folder
+	server.SysProcAttr = &syscall.SysProcAttr{Credential: as, Setpgid: true, Pdeathsig: syscall.SIGQUIT}
+	return p.run(server)
+}
+
+// unprivileged chooses who runs the server, which refuses to be root, and
+// gives them the folder; nil: whoever we are.
+func unprivileged(folder string) (*syscall.Credential, error) {
+	if os.Getuid() != 0 {
+		return nil, nil
+	}
+	u, err := user.Lookup("postgres")
+	if err != nil {
+		u, err = user.Lookup("nobody")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find a user for postgres: %w", err)
+	}
+	uid, errU := strconv.Atoi(u.Uid)
+	gid, errG := strconv.Atoi(u.Gid)
+	if err := errors.Join(errU, errG); err != nil {
+		return nil, fmt.Errorf("read user %s: %w", u.Username, err)
+	}
+	if err := os.Chown(folder, uid, gid); err != nil {
+		return nil, fmt.Errorf("hand over folder: %w", err)
+	}
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
+}
+
+// run returns when the server takes connections. The goroutine keeps the
+// thread that started it: the kernel sends Pdeathsig when that thread ends.
+func (p *Postgres) run(server *exec.Cmd) error {
+	log, err := server.StderrPipe()
+	if err != nil {
+		return fmt.Errorf("open log of postgres: %w", err)
+	}
+	started := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		defer close(p.ended)
+		if err := server.Start(); err != nil {
+			started <- err
+			return
+		}
+		p.process = server.Process
+		started <- awaitReady(log)
+		_ = server.Wait() // how it ended does not matter to any test
+	}()
+	if err := <-started; err != nil {
+		return fmt.Errorf("start postgres: %w", err)
+	}
+	return nil
+}
+
+// awaitReady reads the log up to the line that says so, then leaves the rest
+// to a reader of its own, or the pipe would fill up.
+func awaitReady(log interface{ Read([]byte) (int, error) }) error {
+	var said strings.Builder
+	lines := bufio.NewScanner(log)
+	for lines.Scan() {
+		said.WriteString(lines.Text() + "\n")
+		if strings.Contains(lines.Text(), "ready to accept connections") {
+			go func() {
+				for lines.Scan() { //nolint:revive // read and dropped
+				}
+			}()
+			return nil
+		}
+	}
+	return fmt.Errorf("it ended: %s", said.String())
+}
+
+// Stop ends the server and removes its data.
+func (p *Postgres) Stop() error {
+	if p.process != nil {
+		_ = p.process.Signal(syscall.SIGQUIT) // at once; it may be gone already
+		<-p.ended
+	}
+	if err := os.RemoveAll(p.folder); err != nil {
+		return fmt.Errorf("remove folder of postgres: %w", err)
+	}
+	return nil
+}
+
+// URL returns the address of a new, empty database.
+func (p *Postgres) URL(t testing.TB) string {
+	t.Helper()
+	name := fmt.Sprintf("test%d", p.databases.Add(1))
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, p.address("postgres"))
+	if err != nil {
+		t.Fatalf("connect to postgres: %v", err)
+	}
+	defer conn.Close(ctx) //nolint:errcheck // the test has its database
+	if _, err := conn.Exec(ctx, "CREATE DATABASE "+name+" TEMPLATE template0"); err != nil {
+		t.Fatalf("create database: %v", err)
+	}
+	return p.address(name)
+}
+
+func (p *Postgres) address(database string) string {
+	q := url.Values{"host": {p.folder}, "user": {"test"}, "sslmode": {"disable"}}
+	return "postgres:///" + database + "?" + q.Encode()
+}
