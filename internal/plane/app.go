@@ -81,7 +81,6 @@ type Spec struct {
 	RunOnce    []string          `json:"run_once,omitempty"`
 	HealthPath string            `json:"health_path"`
 	Options    map[string]string `json:"options,omitempty"`
-	Drain      Duration          `json:"drain"`
 }
 
 // Defaults of an app.
@@ -104,9 +103,6 @@ func (s Spec) WithDefaults(k Kind) Spec {
 	}
 	if s.HealthPath == "" {
 		s.HealthPath = DefaultHealthPath
-	}
-	if s.Drain == 0 {
-		s.Drain = Duration(DefaultDrain)
 	}
 	return s
 }
@@ -133,12 +129,38 @@ func (s Spec) Check() error {
 		}
 	}
 	for name := range s.Options {
-		return Invalid("option", fmt.Sprintf("kind nodejs has no option %q", name), "leave it out")
+		if name != OptionDrain {
+			return Invalid("option", fmt.Sprintf("there is no option %q", name), "known: "+OptionDrain)
+		}
 	}
-	if d := s.Drain.Std(); d < 0 || d > 10*time.Minute {
-		return Invalid("drain", "must be 0s to 10m", "the default is 30s")
+	if _, err := s.drain(); err != nil {
+		return Invalid("option", OptionDrain+" must be a duration of 0s to 10m", "the default is 30s")
 	}
 	return nil
+}
+
+// OptionDrain is how long an old slot goes on after a switch.
+const OptionDrain = "drain"
+
+// Drain is how long an old slot goes on after a switch, for requests under way.
+func (s Spec) Drain() time.Duration {
+	d, err := s.drain()
+	if err != nil {
+		return DefaultDrain
+	}
+	return d
+}
+
+func (s Spec) drain() (time.Duration, error) {
+	text, given := s.Options[OptionDrain]
+	if !given {
+		return DefaultDrain, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err == nil && (d < 0 || d > 10*time.Minute) {
+		err = fmt.Errorf("drain %s is out of range", d)
+	}
+	return d, err
 }
 
 // Check holds for an app before it is stored.

@@ -64,10 +64,18 @@ func CheckVariable(name, value string) error {
 		return Invalid(name, "is set by ServerPlane itself", "choose another name; the process already sees it")
 	case !utf8.ValidString(value) || strings.ContainsRune(value, 0):
 		return Invalid(name, "the value must be UTF-8 text without NUL", "encode binary values, for example with base64")
+	case strings.ContainsFunc(value, noncharacter):
+		return Invalid(name, "the value holds a code point that Unicode reserves as a noncharacter; systemd would drop the whole file", "encode the value, for example with base64")
 	case len(value) > MaxVariable:
 		return Invalid(name, "the value must be at most 100 KiB", "keep large things in a file or an object store")
 	}
 	return nil
+}
+
+// noncharacter tells the code points Unicode never assigns (U+FDD0 to U+FDEF
+// and the last two of every plane).
+func noncharacter(r rune) bool {
+	return (r >= 0xFDD0 && r <= 0xFDEF) || r&0xFFFE == 0xFFFE
 }
 
 // MaxVariable is the length limit of one variable's value, in bytes.

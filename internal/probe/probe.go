@@ -1,0 +1,125 @@
+// Package probe asks one HTTP question from a server's own place in the
+// network and says in words what came back. What the panel's own side could
+// not do is never blamed on the one that was asked.
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/serverplane/serverplane/internal/plane"
+	"github.com/serverplane/serverplane/internal/remote"
+)
+
+// Dialer opens connections from a server's place in the network.
+type Dialer interface {
+	Dial(ctx context.Context, t remote.Target, addr string) (net.Conn, error)
+	Check(ctx context.Context, t remote.Target) error
+}
+
+// Question is what is asked, and from where.
+type Question struct {
+	From     remote.Target // whose place in the network
+	FromName string        // its name, for the vantage
+	Address  string        // host:port that is asked
+	Host     string        // the app's domain or address
+	Path     string        // with its leading slash
+	Visitor  string        // what X-Forwarded-For says, as the entry would
+	Timeout  time.Duration // for everything, connecting included
+}
+
+// Prober asks questions; it holds nothing.
+type Prober struct {
+	dialer Dialer
+	now    func() time.Time
+}
+
+// New returns a Prober that dials through d.
+func New(d Dialer, now func() time.Time) *Prober { return &Prober{dialer: d, now: now} }
+
+// userAgent names ServerPlane's own requests, so that they can be left out of figures.
+const userAgent = "ServerPlane-Health/1"
+
+// Ask asks and judges the answer by the founding document's rules.
+func (p *Prober) Ask(ctx context.Context, q Question) plane.Probe {
+	ctx, cancel := context.WithTimeout(ctx, q.Timeout)
+	defer cancel()
+	begin := p.now()
+	status, err := p.get(ctx, q)
+	result := plane.Probe{At: begin.UTC(), Vantage: q.FromName + ", forwarded over SSH", Latency: p.now().Sub(begin)}
+	if err != nil {
+		result.Verdict, result.Answer, result.Reason = p.explain(q, err)
+		return result
+	}
+	result.Answer = fmt.Sprintf("HTTP %d", status)
+	result.Verdict, result.Reason = plane.Judge(status, q.Path)
+	return result
+}
+
+func (p *Prober) get(ctx context.Context, q Question) (int, error) {
+	transport := &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return p.dialer.Dial(ctx, q.From, q.Address)
+		},
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+q.Address+q.Path, nil)
+	if err != nil {
+		return 0, fmt.Errorf("ask %s: %w", q.Address, err)
+	}
+	req.Host = q.Host
+	req.Header.Set("User-Agent", userAgent)
+	req.Header.Set("X-Forwarded-For", q.Visitor)
+	req.Header.Set("X-Forwarded-Proto", "http")
+	req.Header.Set("X-Forwarded-Host", q.Host)
+	resp, err := transport.RoundTrip(req) // a redirect is an answer, so no client that follows it
+	if err != nil {
+		return 0, err
+	}
+	return resp.StatusCode, resp.Body.Close()
+}
+
+// explain says whose failure an error is. The server we look from is asked for
+// a sign of life before silence is taken for the other's.
+func (p *Prober) explain(q Question, err error) (plane.Verdict, string, string) {
+	switch remote.KindOf(err) {
+	case remote.KindTarget:
+		return plane.Fail, cause(err), inWords(q, cause(err))
+	case remote.KindVantage, remote.KindLost, remote.KindUnreachable, remote.KindAuth, remote.KindHostKey:
+		return plane.Blind, cause(err), "the panel cannot look from " + q.FromName + ": " + cause(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	if dead := p.dialer.Check(ctx, q.From); dead != nil {
+		return plane.Blind, cause(dead), "the panel lost sight of " + q.FromName + " while it looked"
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return plane.Fail, "no answer", fmt.Sprintf("accepted the connection but did not answer within %s", q.Timeout)
+	}
+	return plane.Fail, err.Error(), "closed the connection without an answer"
+}
+
+// cause is the innermost text: what the server itself said.
+func cause(err error) string {
+	if e, ok := errors.AsType[*remote.Error](err); ok && e.Err != nil {
+		return e.Err.Error()
+	}
+	return err.Error()
+}
+
+func inWords(q Question, said string) string {
+	switch {
+	case strings.Contains(said, "refused"):
+		return "refused the connection: nothing listens on " + q.Address + "; is Nginx running there?"
+	case strings.Contains(said, "o route to host"), strings.Contains(said, "unreachable"):
+		return "there is no way from " + q.FromName + " to " + q.Address
+	case strings.Contains(said, "deadline"), strings.Contains(said, "timed out"):
+		return fmt.Sprintf("did not accept a connection within %s; is a firewall dropping it?", q.Timeout)
+	}
+	return "could not be reached: " + said
+}
