@@ -1,0 +1,91 @@
+package client
+
+import (
+	"context"
+	"time"
+)
+
+// App is a Git repository with build steps and configuration.
+type App struct {
+	ID         string            `json:"id"`
+	Name       string            `json:"name"`
+	Kind       string            `json:"kind"`
+	Server     string            `json:"server" doc:"name of the primary"`
+	Repository string            `json:"repository"`
+	Branch     string            `json:"branch"`
+	Domains    []string          `json:"domains" nullable:"false" doc:"the first is the main one"`
+	Root       string            `json:"root,omitempty" doc:"folder inside the repository"`
+	Build      []string          `json:"build" nullable:"false"`
+	Start      string            `json:"start"`
+	RunOnce    []string          `json:"run_once" nullable:"false"`
+	HealthPath string            `json:"health_path"`
+	Options    map[string]string `json:"options,omitempty"`
+	DeployKey  string            `json:"deploy_key" doc:"public half: give it to the Git host"`
+	State      string            `json:"state" doc:"new, deploying, live, failed or removing"`
+	Reason     string            `json:"reason,omitempty"`
+	Since      time.Time         `json:"since"`
+	Live       *Deployment       `json:"live,omitempty" doc:"what visitors get"`
+	Unapplied  bool              `json:"unapplied" doc:"variables were changed since the live deployment"`
+	Balancer   string            `json:"load_balancer" doc:"off, applying, on or failed"`
+	CreatedAt  time.Time         `json:"created_at"`
+}
+
+// AppWish is what is said of an app to create.
+type AppWish struct {
+	Name       string            `json:"name"`
+	Server     string            `json:"server" doc:"name of the primary"`
+	Kind       string            `json:"kind"`
+	Repository string            `json:"repository"`
+	Branch     string            `json:"branch,omitempty"`
+	Domains    []string          `json:"domains,omitempty" nullable:"false"`
+	Build      []string          `json:"build,omitempty" nullable:"false" doc:"shell lines; the kind's own if left out"`
+	Start      string            `json:"start,omitempty" doc:"shell line; the kind's own if left out"`
+	RunOnce    []string          `json:"run_once,omitempty" nullable:"false" doc:"shell lines, once per deployment on the primary"`
+	Root       string            `json:"root,omitempty"`
+	HealthPath string            `json:"health_path,omitempty"`
+	Options    map[string]string `json:"options,omitempty"`
+	NoDeploy   bool              `json:"no_deploy,omitempty"`
+}
+
+// AppCreated is a new app and the Run of its first deployment, if it started one.
+type AppCreated struct {
+	App App  `json:"app"`
+	Run *Run `json:"run,omitempty"`
+}
+
+// AppChange names what to change; nil leaves as it is. In force with the next
+// deployment, the health path at once.
+type AppChange struct {
+	Branch     *string   `json:"branch,omitempty"`
+	Domains    *[]string `json:"domains,omitempty"`
+	Build      *[]string `json:"build,omitempty"`
+	Start      *string   `json:"start,omitempty"`
+	RunOnce    *[]string `json:"run_once,omitempty"`
+	Root       *string   `json:"root,omitempty"`
+	HealthPath *string   `json:"health_path,omitempty"`
+}
+
+// CreateApp creates an app and, unless told not to, starts its first deployment.
+func (c *Client) CreateApp(ctx context.Context, w AppWish) (AppCreated, error) {
+	return fetch[AppCreated](ctx, c, "POST", "/apps", nil, w)
+}
+
+// Apps lists all apps.
+func (c *Client) Apps(ctx context.Context) (List[App], error) {
+	return fetch[List[App]](ctx, c, "GET", "/apps", nil, nil)
+}
+
+// App returns one app.
+func (c *Client) App(ctx context.Context, name string) (App, error) {
+	return fetch[App](ctx, c, "GET", join("apps", name), nil, nil)
+}
+
+// ChangeApp changes an app's configuration.
+func (c *Client) ChangeApp(ctx context.Context, name string, w AppChange) (App, error) {
+	return fetch[App](ctx, c, "PATCH", join("apps", name), nil, w)
+}
+
+// RemoveApp starts the removal of an app from all its servers.
+func (c *Client) RemoveApp(ctx context.Context, name string) (Work, error) {
+	return fetch[Work](ctx, c, "DELETE", join("apps", name), nil, nil)
+}

@@ -1,0 +1,58 @@
+package client
+
+import (
+	"context"
+	"time"
+)
+
+// Deployment is one attempt to make a commit live on every backend.
+type Deployment struct {
+	ID         string    `json:"id"`
+	Run        string    `json:"run" doc:"id of its Run"`
+	Trigger    string    `json:"trigger" doc:"manual, push, environment or rollback"`
+	Ref        string    `json:"ref,omitempty" doc:"what was asked for"`
+	Commit     string    `json:"commit,omitempty"`
+	Author     string    `json:"author,omitempty"`
+	Subject    string    `json:"subject,omitempty"`
+	Release    string    `json:"release,omitempty"`
+	Slot       string    `json:"slot,omitempty"`
+	State      string    `json:"state" doc:"queued, preparing, switching, verifying, completed, failed, cancelled or reverted"`
+	Reason     string    `json:"reason,omitempty"`
+	Actor      string    `json:"actor"`
+	CreatedAt  time.Time `json:"created_at"`
+	StartedAt  time.Time `json:"started_at,omitzero"`
+	LiveAt     time.Time `json:"live_at,omitzero" doc:"when visitors got it"`
+	FinishedAt time.Time `json:"finished_at,omitzero"`
+}
+
+// DeployWish says what to deploy.
+type DeployWish struct {
+	Ref     string   `json:"ref,omitempty" doc:"commit, tag or branch; the app's branch if left out"`
+	Without []string `json:"without,omitempty" nullable:"false" doc:"names of servers to leave out"`
+}
+
+// Deployed is a new deployment and its Run.
+type Deployed struct {
+	Deployment Deployment `json:"deployment"`
+	Run        Run        `json:"run"`
+}
+
+// Deploy starts a deployment.
+func (c *Client) Deploy(ctx context.Context, app string, w DeployWish) (Deployed, error) {
+	return fetch[Deployed](ctx, c, "POST", join("apps", app, "deployments"), nil, w)
+}
+
+// Deployments lists an app's deployments, newest first.
+func (c *Client) Deployments(ctx context.Context, app string, p Page) (List[Deployment], error) {
+	return fetch[List[Deployment]](ctx, c, "GET", join("apps", app, "deployments"), p.query(), nil)
+}
+
+// Deployment returns one deployment.
+func (c *Client) Deployment(ctx context.Context, id string) (Deployment, error) {
+	return fetch[Deployment](ctx, c, "GET", join("deployments", id), nil, nil)
+}
+
+// CancelDeployment asks for a deployment to stop.
+func (c *Client) CancelDeployment(ctx context.Context, id string) (Work, error) {
+	return fetch[Work](ctx, c, "POST", join("deployments", id, "cancel"), nil, nil)
+}

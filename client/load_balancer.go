@@ -1,0 +1,38 @@
+package client
+
+import "context"
+
+// LoadBalancer is an app's method, health check and set of backends.
+type LoadBalancer struct {
+	App         string      `json:"app"`
+	Method      string      `json:"method" doc:"round-robin, least-connections or ip-hash"`
+	HealthCheck HealthCheck `json:"health_check"`
+	Status      string      `json:"status" doc:"off, applying, on or failed"`
+	Reason      string      `json:"reason,omitempty"`
+	Backends    []Backend   `json:"backends" nullable:"false"`
+}
+
+// HealthCheck says what is asked of a backend, how often and how patiently.
+type HealthCheck struct {
+	Path     string   `json:"path"`
+	Interval Duration `json:"interval"`
+	Timeout  Duration `json:"timeout"`
+	Fall     int      `json:"fall" doc:"failures in a row to become unhealthy"`
+	Rise     int      `json:"rise" doc:"passes in a row to become healthy"`
+}
+
+// BalancerWish is the wish to balance an app.
+type BalancerWish struct {
+	Method      string   `json:"method,omitempty" doc:"round-robin if left out"`
+	Acknowledge []string `json:"acknowledge,omitempty" nullable:"false" doc:"ids of the warnings the person has read, for example local_writes"`
+}
+
+// EnableBalancer makes the primary the app's entry.
+func (c *Client) EnableBalancer(ctx context.Context, app string, w BalancerWish) (Work, error) {
+	return fetch[Work](ctx, c, "POST", join("apps", app, "load-balancer"), nil, w)
+}
+
+// Balancer returns an app's load balancer.
+func (c *Client) Balancer(ctx context.Context, app string) (LoadBalancer, error) {
+	return fetch[LoadBalancer](ctx, c, "GET", join("apps", app, "load-balancer"), nil, nil)
+}
