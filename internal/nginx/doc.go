@@ -17,9 +17,10 @@
 //	598                     local site: the process does not listen, nothing was sent
 //	429                     the same, when the request is already a repeat
 //	X-Serverplane-Retry     entry -> local site: this request is a repeat
-//	X-Serverplane-Refused   local site -> entry: this 598 or 429 is ours, not the app's
+//	X-Serverplane-Refused   local site -> entry: 1, this 598 or 429 is ours and not the app's;
+//	                        limited, this 598 stands for the app's own 429 to a repeat
 //
-// An app may use all of these itself: its 597 and 429 reach the visitor as they are, and its
-// 598 becomes a 502 and is never repeated. (On a repeat its 429 may be tried on the next backend
-// and then loses its body: a 429 says that the request was not carried out.)
+// An app may use all of these itself. Its 429 and 597 reach the visitor as they are, its 598
+// becomes a 502, and none of them makes a request be carried out twice. On a repeat, and only
+// there, its 429, 502 and 504 keep their code and lose their body.
 package nginx

@@ -1,0 +1,137 @@
+package nginx_test
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/serverplane/serverplane/internal/nginx"
+)
+
+const (
+	live    = "/var/lib/serverplane/live/"
+	closing = "/run/serverplane/closing"
+)
+
+func addr(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
+
+// machine is one Nginx that plays the primary and every backend: each backend has its own
+// loopback address.
+type machine struct {
+	t   *testing.T
+	cmd *exec.Cmd
+}
+
+// fleet is a tree with one app on n backends; backend i has processes at 127.0.0.1i. The local
+// sites of all are in this one Nginx, as sites of apps without an entry.
+func fleet(n int, m nginx.Method, names ...string) nginx.Tree {
+	entry := &nginx.Entry{Names: names, Method: m}
+	var t nginx.Tree
+	for i := range n {
+		at := fmt.Sprintf("127.0.0.%d", 11+i)
+		s := nginx.Site{
+			App: fmt.Sprintf("web%d", i), ID: fmt.Sprintf("app_%016d", i),
+			A:     nginx.Local{Listen: addr(at + ":20003"), Process: addr(at + ":20001")},
+			B:     nginx.Local{Listen: addr(at + ":20004"), Process: addr(at + ":20002")},
+			Trust: netip.MustParseAddr("127.0.0.1"),
+		}
+		entry.Backends = append(entry.Backends, nginx.Backend{ID: fmt.Sprintf("srv_%016d", i), A: s.A.Listen, B: s.B.Listen, Weight: 1})
+		t.Sites = append(t.Sites, s)
+	}
+	t.Sites[0].Entry = entry
+	return t
+}
+
+// install writes the rendering of t into the private /etc/nginx.
+func install(t testing.TB, tree nginx.Tree) nginx.Rendered {
+	t.Helper()
+	r, err := nginx.Render(tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, _ := filepath.Glob("/etc/nginx/conf.d/*")
+	for _, f := range old {
+		os.Remove(f)
+	}
+	for _, f := range r.Files {
+		if err := os.WriteFile("/etc/nginx/"+f.Path, []byte(f.Text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return r
+}
+
+// verify asks the real Nginx whether it accepts what is installed.
+func verify(t testing.TB) {
+	t.Helper()
+	out, err := exec.Command("nginx", "-t").CombinedOutput()
+	if err != nil || bytes.Contains(out, []byte("[warn]")) {
+		t.Fatalf("nginx -t (Nginx comes with `make setup`): %v\n%s", err, out)
+	}
+}
+
+// start runs Nginx with tree until the test ends.
+func start(t *testing.T, tree nginx.Tree) *machine {
+	t.Helper()
+	r := install(t, tree)
+	verify(t)
+	os.RemoveAll(live)
+	os.MkdirAll(live, 0o755)
+	os.Remove(closing)
+	m := &machine{t: t, cmd: exec.Command("nginx", "-g", "daemon off;")}
+	m.cmd.Stderr = os.Stderr
+	if err := m.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.stop)
+	m.await(r.Version)
+	return m
+}
+
+func (m *machine) stop() {
+	m.cmd.Process.Signal(syscall.SIGTERM)
+	m.cmd.Wait()
+	if m.t.Failed() {
+		text, _ := os.ReadFile("/var/log/nginx/error.log")
+		m.t.Logf("error log of nginx:\n%s", tail(string(text), 20))
+	}
+	os.Truncate("/var/log/nginx/error.log", 0)
+}
+
+// reload brings tree into force the way the panel does, without the announcement.
+func (m *machine) reload(tree nginx.Tree) {
+	r := install(m.t, tree)
+	m.cmd.Process.Signal(syscall.SIGHUP)
+	m.await(r.Version)
+}
+
+// await returns once Nginx says that it runs version.
+func (m *machine) await(version string) {
+	m.t.Helper()
+	for limit := time.Now().Add(5 * time.Second); time.Now().Before(limit); time.Sleep(5 * time.Millisecond) {
+		a, err := send(request("GET", "http://"+nginx.VersionAddress+"/", ""))
+		if err == nil && a.body == version && strings.HasPrefix(a.header.Get("Content-Type"), "text/plain") {
+			return
+		}
+	}
+	m.t.Fatalf("nginx does not answer with version %s", version)
+}
+
+func tail(s string, n int) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
+
+func touch(t *testing.T, path string) {
+	t.Helper()
+	if err := os.WriteFile(path, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
