@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -42,6 +43,31 @@ func TestADeadProcessCostsNobodyAnError(t *testing.T) {
 				t.Fatalf("40 requests were carried out %d times", n)
 			}
 		})
+	}
+}
+
+func TestADeadProcessUnderLoadCostsNobodyAnError(t *testing.T) {
+	start(t, fleet(2, nginx.RoundRobin))
+	serve(t, "app", "127.0.0.12:20001", nil)
+	const clients, each = 16, 60
+	failures := make(chan string, clients*each)
+	var group sync.WaitGroup
+	for c := range clients {
+		group.Go(func() {
+			kept := &http.Transport{}
+			defer kept.CloseIdleConnections()
+			for i := range each {
+				verb := []string{"GET", "POST"}[(c+i)%2]
+				a, err := over(kept, request(verb, front, "x"))
+				if err != nil || a.code != 200 {
+					failures <- fmt.Sprintf("%s: %d %v", verb, a.code, err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	if n := len(failures); n > 0 {
+		t.Fatalf("%d of %d requests failed, the first: %s", n, clients*each, <-failures)
 	}
 }
 
