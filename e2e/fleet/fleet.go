@@ -149,49 +149,40 @@ func (f *Fleet) Prefix() netip.Prefix { return f.network.prefix }
 
 // Start makes a server, boots it and waits until it answers SSH.
 func (f *Fleet) Start(ctx context.Context, spec Spec) (*Server, error) {
-	s, err := f.create(ctx, spec)
-	if err != nil {
-		return nil, fmt.Errorf("making server %q: %w", spec.Name, err)
-	}
-	return s, s.Boot(ctx)
+	servers, err := f.StartAll(ctx, spec)
+	return servers[0], err
 }
 
-// StartAll starts servers side by side, in the order of the specs. If one fails, the first error comes back and the others
-// stay until Remove or Close.
+// StartAll makes servers, their addresses in the order of the specs, boots them side by side and waits until all answer SSH.
+// If one fails, the first error comes back and the others stay until Remove or Close; there is one result per spec, nil for
+// a server that could not even be enlisted.
 func (f *Fleet) StartAll(ctx context.Context, specs ...Spec) ([]*Server, error) {
 	servers := make([]*Server, len(specs))
-	group, ctx := errgroup.WithContext(ctx)
+	group, inner := errgroup.WithContext(ctx)
 	for i, spec := range specs {
-		group.Go(func() (err error) {
-			servers[i], err = f.Start(ctx, spec)
-			return err
-		})
+		s, err := f.enlist(ctx, spec)
+		if err != nil {
+			group.Go(func() error { return fmt.Errorf("making server %q: %w", spec.Name, err) })
+			break
+		}
+		servers[i] = s
+		group.Go(func() error { return f.begin(inner, s, spec) })
 	}
 	return servers, group.Wait()
 }
 
-// create makes a server's folder and root; it stays powered off.
-func (f *Fleet) create(ctx context.Context, spec Spec) (*Server, error) {
-	if !serverName.MatchString(spec.Name) {
-		return nil, errors.New("a server's name is lower-case letters, digits and inner dashes, at most 32")
-	}
-	if spec.Memory == 0 {
-		spec.Memory = 1024
-	}
-	layers, err := f.layers(ctx, spec)
-	if err != nil {
-		return nil, err
-	}
-	s, err := f.enlist(spec, layers)
-	if err != nil {
-		return nil, err
-	}
+// begin makes an enlisted server's file system and boots it.
+func (f *Fleet) begin(ctx context.Context, s *Server, spec Spec) error {
 	if err := s.prepare(ctx, spec); err != nil {
-		return nil, errors.Join(err, f.Remove(ctx, s))
+		return fmt.Errorf("making server %q: %w", s.Name, err)
 	}
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	return s, f.note()
+	err := f.note()
+	f.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return s.Boot(ctx)
 }
 
 // layers returns the read-only folders below the server's own, the topmost first.
@@ -209,8 +200,18 @@ func (f *Fleet) layers(ctx context.Context, spec Spec) ([]string, error) {
 	return spec.From.layers, nil
 }
 
-// enlist gives the server its number, and with it its address.
-func (f *Fleet) enlist(spec Spec, layers []string) (*Server, error) {
+// enlist checks the spec and gives the server its number, and with it its address.
+func (f *Fleet) enlist(ctx context.Context, spec Spec) (*Server, error) {
+	if !serverName.MatchString(spec.Name) {
+		return nil, errors.New("a server's name is lower-case letters, digits and inner dashes, at most 32")
+	}
+	if spec.Memory == 0 {
+		spec.Memory = 1024
+	}
+	layers, err := f.layers(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.servers[spec.Name] != nil {

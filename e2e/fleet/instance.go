@@ -140,8 +140,9 @@ func clear(ctx context.Context, folder string) error {
 	}
 	roots, _ := filepath.Glob(filepath.Join(folder, "servers", "*", "root"))
 	for _, root := range roots {
-		removeTraces(root)
+		removeLock(root)
 	}
+	removePropagation(id + "-*")
 	if err := unmountAll(folder); err != nil {
 		return err
 	}
@@ -155,11 +156,19 @@ func clear(ctx context.Context, folder string) error {
 	return nil
 }
 
-// removeTraces removes the lock file that a killed systemd-nspawn leaves, named after its root folder's device and inode.
-func removeTraces(root string) {
+// removeLock removes the lock file that a killed systemd-nspawn leaves, named after its root folder's device and inode.
+func removeLock(root string) {
 	var stat syscall.Stat_t
 	if err := syscall.Stat(root, &stat); err == nil {
 		_ = os.Remove(fmt.Sprintf("/run/systemd/nspawn/locks/inode-%d:%d", stat.Dev, stat.Ino))
+	}
+}
+
+// removePropagation removes the folder that systemd-nspawn makes per machine and leaves where /run is on a disk.
+func removePropagation(machine string) {
+	folders, _ := filepath.Glob("/run/systemd/nspawn/*/" + machine)
+	for _, folder := range folders {
+		_ = os.RemoveAll(folder)
 	}
 }
 

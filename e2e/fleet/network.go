@@ -204,15 +204,26 @@ func networkDown(ctx context.Context, id string) error {
 			}
 		}
 	}
-	if _, err := net.InterfaceByName(bridgeName(id)); err == nil {
-		if _, err := tool(ctx, "", "ip", "link", "delete", bridgeName(id)); err != nil {
-			failed = append(failed, err)
-		}
+	ports, _ := filepath.Glob("/sys/class/net/" + bridgeName(id) + "/brif/*")
+	for _, link := range append(ports, bridgeName(id)) {
+		failed = append(failed, removeLink(ctx, filepath.Base(link)))
 	}
 	if err := errors.Join(failed...); err != nil {
 		return fmt.Errorf("removing the fleet's network: %w", err)
 	}
 	return nil
+}
+
+// removeLink removes an interface, and is content when it is not there or goes by itself meanwhile.
+func removeLink(ctx context.Context, name string) error {
+	if _, err := net.InterfaceByName(name); err != nil {
+		return nil
+	}
+	_, err := tool(ctx, "", "ip", "link", "delete", name)
+	if _, still := net.InterfaceByName(name); still != nil {
+		return nil
+	}
+	return err
 }
 
 const forwardSwitch = "/proc/sys/net/ipv4/ip_forward"
