@@ -27,8 +27,7 @@ type Deployment struct {
 
 // DeployWish says what to deploy.
 type DeployWish struct {
-	Ref     string   `json:"ref,omitempty" doc:"commit, tag or branch; the app's branch if left out"`
-	Without []string `json:"without,omitempty" nullable:"false" doc:"names of servers to leave out"`
+	Ref string `json:"ref,omitempty" doc:"commit, tag or branch; the app's branch if left out"`
 }
 
 // Deployed is a new deployment and its Run.

@@ -1,0 +1,82 @@
+package api
+
+import (
+	"context"
+
+	"github.com/serverplane/serverplane/client"
+	"github.com/serverplane/serverplane/internal/auth"
+	"github.com/serverplane/serverplane/internal/control"
+	"github.com/serverplane/serverplane/internal/plane"
+)
+
+// DeploymentVerbs are the verbs about making a commit live.
+type DeploymentVerbs interface {
+	Deploy(ctx context.Context, actor plane.Actor, app string, w control.DeployWish) (plane.Deployment, plane.Run, error)
+	Deployments(ctx context.Context, actor plane.Actor, app, before string, limit int) ([]plane.Deployment, error)
+	Deployment(ctx context.Context, actor plane.Actor, id string) (plane.Deployment, error)
+	CancelDeployment(ctx context.Context, actor plane.Actor, id string) (plane.Run, error)
+}
+
+type idInput struct {
+	ID string `path:"id"`
+}
+type deployInput struct {
+	nameInput
+	Body client.DeployWish
+}
+type deploymentsInput struct {
+	nameInput
+	pageInput
+}
+type deployedOutput struct{ Body client.Deployed }
+type deploymentOutput struct{ Body client.Deployment }
+type deploymentsOutput struct {
+	Body client.List[client.Deployment]
+}
+
+func (a *API) routeDeployments() {
+	register(a, auth.DeploymentWrite, post("/apps/{name}/deployments", "Starts a deployment.", 202), a.deploy)
+	register(a, auth.DeploymentRead, get("/apps/{name}/deployments", "An app's deployments, newest first."), a.deployments)
+	register(a, auth.DeploymentRead, get("/deployments/{id}", "One deployment."), a.deployment)
+	register(a, auth.DeploymentWrite, post("/deployments/{id}/cancel", "Asks a deployment to stop.", 202), a.cancelDeployment)
+}
+
+func (a *API) deploy(ctx context.Context, actor plane.Actor, in *deployInput) (*deployedOutput, error) {
+	d, run, err := a.control.Deploy(ctx, actor, in.Name, control.DeployWish(in.Body))
+	if err != nil {
+		return nil, err
+	}
+	work, err := a.work(ctx, actor, run)
+	if err != nil {
+		return nil, err
+	}
+	return &deployedOutput{Body: client.Deployed{Deployment: wireDeployment(d), Run: work.Body.Run}}, nil
+}
+
+func (a *API) deployments(ctx context.Context, actor plane.Actor, in *deploymentsInput) (*deploymentsOutput, error) {
+	all, err := a.control.Deployments(ctx, actor, in.Name, in.Before, in.Limit)
+	id := func(d plane.Deployment) string { return d.ID }
+	return &deploymentsOutput{Body: paged(all, in.Limit, wireDeployment, id)}, err
+}
+
+func (a *API) deployment(ctx context.Context, actor plane.Actor, in *idInput) (*deploymentOutput, error) {
+	d, err := a.control.Deployment(ctx, actor, in.ID)
+	return &deploymentOutput{Body: wireDeployment(d)}, err
+}
+
+func (a *API) cancelDeployment(ctx context.Context, actor plane.Actor, in *idInput) (*workOutput, error) {
+	run, err := a.control.CancelDeployment(ctx, actor, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return a.work(ctx, actor, run)
+}
+
+// wireDeployment leaves Spec and Variables behind: the latter are secrets.
+func wireDeployment(d plane.Deployment) client.Deployment {
+	return client.Deployment{
+		ID: d.ID, Run: d.RunID, Trigger: string(d.Trigger), Ref: d.Ref, Commit: d.Commit, Author: d.Author, Subject: d.Subject,
+		Release: d.ReleaseID, Slot: string(d.Slot), State: string(d.State), Reason: d.Reason, Actor: d.Actor,
+		CreatedAt: d.CreatedAt.UTC(), StartedAt: d.StartedAt.UTC(), LiveAt: d.LiveAt.UTC(), FinishedAt: d.FinishedAt.UTC(),
+	}
+}
