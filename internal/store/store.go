@@ -34,7 +34,7 @@ type Config struct {
 type Store struct {
 	engine engine
 	read   *sql.DB
-	write  *sql.DB // the same pool as read on PostgreSQL
+	write  *sql.DB // one connection
 }
 
 type engine int
@@ -80,14 +80,11 @@ func connectSQLite(path string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	write.SetMaxOpenConns(1)
 	read, err := sql.Open("sqlite", name+"&_pragma=query_only(1)")
 	if err != nil {
 		return nil, errors.Join(err, write.Close())
 	}
-	read.SetMaxOpenConns(8)
-	read.SetMaxIdleConns(8)
-	return &Store{engine: sqliteEngine, read: read, write: write}, nil
+	return pools(sqliteEngine, read, write), nil
 }
 
 // createPrivate makes the file before SQLite does, since SQLite asks the umask
@@ -104,6 +101,8 @@ func createPrivate(path string) error {
 	return f.Close()
 }
 
+// connectPostgres gives each panel one connection that writes, as on SQLite:
+// more would only queue for the write lock, on the server instead of here.
 func connectPostgres(address string) (*Store, error) {
 	c, err := pgx.ParseConfig(address)
 	if err != nil {
@@ -118,20 +117,19 @@ func connectPostgres(address string) (*Store, error) {
 			c.RuntimeParams[name] = value
 		}
 	}
-	db := stdlib.OpenDB(*c)
-	db.SetMaxOpenConns(10)
-	db.SetMaxIdleConns(10)
-	db.SetConnMaxIdleTime(5 * time.Minute)
-	return &Store{engine: postgresEngine, read: db, write: db}, nil
+	return pools(postgresEngine, stdlib.OpenDB(*c), stdlib.OpenDB(*c)), nil
+}
+
+func pools(e engine, read, write *sql.DB) *Store {
+	write.SetMaxOpenConns(1)
+	read.SetMaxOpenConns(8)
+	read.SetMaxIdleConns(8)
+	read.SetConnMaxIdleTime(5 * time.Minute)
+	return &Store{engine: e, read: read, write: write}
 }
 
 // Close waits for running transactions and closes the database.
-func (s *Store) Close() error {
-	if s.read == s.write {
-		return s.write.Close()
-	}
-	return errors.Join(s.read.Close(), s.write.Close())
-}
+func (s *Store) Close() error { return errors.Join(s.read.Close(), s.write.Close()) }
 
 // Read runs fn in one transaction that sees one state of the data and changes
 // nothing.

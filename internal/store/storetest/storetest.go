@@ -13,16 +13,11 @@ import (
 // SQLite opens a new store in a temporary file that the test closes at its end.
 func SQLite(t testing.TB) *store.Store {
 	t.Helper()
-	return open(t, store.Config{Path: filepath.Join(t.TempDir(), "panel.db")})
+	return Open(t, store.Config{Path: filepath.Join(t.TempDir(), "panel.db")})
 }
 
-// Open opens a new store in a database of its own that the test closes at its end.
-func (p *Postgres) Open(t testing.TB) *store.Store {
-	t.Helper()
-	return open(t, store.Config{URL: p.URL(t)})
-}
-
-func open(t testing.TB, c store.Config) *store.Store {
+// Open opens a store that the test closes at its end.
+func Open(t testing.TB, c store.Config) *store.Store {
 	t.Helper()
 	s, err := store.Open(context.Background(), c)
 	if err != nil {
@@ -38,12 +33,40 @@ func open(t testing.TB, c store.Config) *store.Store {
 
 // Run runs the whole suite; open returns a new, empty store each time.
 func Run(t *testing.T, open func(t *testing.T) *store.Store) {
-	for _, c := range []struct {
-		name string
-		test func(t *testing.T, s *store.Store)
-	}{
-		{"server round trip", serverRoundTrip},
+	for name, test := range map[string]func(kit){
+		"a transaction is all or nothing":         transactions,
+		"a panic leaves nothing and blocks none":  panics,
+		"read sees one state and changes nothing": reads,
+		"what was read stays true in a write":     increments,
+		"servers":                                 servers,
+		"server constraints":                      serverRules,
+		"tree generations":                        trees,
+		"ports":                                   ports,
+		"apps":                                    apps,
+		"app constraints":                         appRules,
+		"removing an app":                         appRemoval,
+		"variables":                               variables,
+		"deployments":                             deployments,
+		"backends":                                backends,
+		"backend constraints":                     backendRules,
+		"runs":                                    runs,
+		"run filters":                             runFilters,
+		"claims and locks":                        claims,
+		"a run's owner":                           owners,
+		"finishing":                               finishes,
+		"cancelling":                              cancels,
+		"interrupting":                            interrupts,
+		"run constraints":                         runRules,
+		"the run machine":                         runMachine,
+		"events":                                  events,
+		"events appended at once":                 eventsAtOnce,
+		"users":                                   users,
+		"tokens":                                  tokens,
+		"audits":                                  audits,
+		"settings":                                settings,
+		"leases":                                  leases,
 	} {
-		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
+		t.Run(name, func(t *testing.T) { test(newKit(t, open(t))) })
 	}
+	t.Run("work shared by eight", func(t *testing.T) { ShareWork(t, open(t)) })
 }
