@@ -1,0 +1,101 @@
+"""What the steps of one app share; put between server.py and the step. SPEC: app, and what each step names."""
+
+import contextlib
+import signal
+
+APP_RULE = re.compile(r"[a-z]([a-z0-9-]{0,22}[a-z0-9])?")
+RELEASE_RULE = re.compile(r"[0-9]{14}-[0-9a-f]{7,40}")
+
+APP = SPEC["app"]
+if not APP_RULE.fullmatch(APP):
+    fail("app name %r is not allowed" % APP)
+USER = "sp_" + APP
+HOME = "/home/" + USER
+CONFIG = "/etc/serverplane/apps/" + APP
+MANIFEST = STATE + "/apps/" + APP + ".json"
+RUNNING = RUNTIME + "/" + APP + ".run"
+
+
+def unit_of(slot):
+    if slot not in ("a", "b"):
+        fail("slot %r is not allowed" % slot)
+    return "sp-%s-%s.service" % (APP, slot)
+
+
+def release_folder(release):
+    if not RELEASE_RULE.fullmatch(release):
+        fail("release id %r is not allowed" % release)
+    return HOME + "/releases/" + release
+
+
+def complete_marker(release):
+    """Outside the app user's reach inside a root-owned folder, so that a build cannot forge or lose it."""
+    return HOME + "/releases/." + release + ".complete"
+
+
+def account():
+    return pwd.getpwnam(USER)
+
+
+def as_user():
+    user = account()
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": [], "umask": 0o027}
+
+
+def user_tail(path):
+    """The last 40 lines of a file of the app's, read with its rights: it may be a link to anywhere."""
+    return run("tail", "-n", "40", path, check=False, cwd="/", **as_user()).stdout.rstrip("\n")
+
+
+@contextlib.contextmanager
+def app_lock():
+    os.makedirs(RUNTIME, mode=0o755, exist_ok=True)
+    with open(RUNTIME + "/" + APP + ".lock", "w") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        yield
+
+
+def refuse_other_run(unit):
+    """One long step per app: a step left over from a Run that was lost must be stopped first, by its name."""
+    other = (read(RUNNING) or b"").decode("utf-8", "replace").strip()
+    for name in {other, unit} - {""}:
+        if properties(name, "ActiveState").get("ActiveState") in ("active", "activating", "deactivating"):
+            fail("unit %s of %s is still at work here; stop it first" % (name, "another run" if name != unit else "this run"))
+    write(RUNNING, unit + "\n", 0o600)
+
+
+def transient(unit, folder, env_file, script, log, limits):
+    """Runs a script as the app's user in a unit of its own, its output appended to a file of the app's.
+
+    The user itself opens the log: root writing to a path the app controls could be led anywhere.
+    """
+    with app_lock():
+        refuse_other_run(unit)
+    options = ["User=" + USER, "Group=" + USER, "WorkingDirectory=" + folder, "EnvironmentFile=" + env_file,
+               "CPUWeight=20", "IOWeight=20", "OOMScoreAdjust=900", "NoNewPrivileges=yes", "PrivateTmp=yes", "UMask=0027",
+               "KillMode=control-group", "TimeoutStopSec=5", "RuntimeMaxSec=%d" % limits["seconds"]]
+    if limits.get("memory"):
+        options.append("MemoryMax=%dM" % limits["memory"])
+    command = ["systemd-run", "--quiet", "--wait", "--collect", "--pipe", "--unit=" + unit]
+    for option in options:
+        command += ["-p", option]
+    shell = 'exec >>"$2" 2>&1 </dev/null; exec /bin/sh "$1"'
+    started = time.monotonic()
+    try:
+        done = run(*command, "/bin/sh", "-c", shell, "sp", script, log, check=False)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(RUNNING)
+    return done, time.monotonic() - started
+
+
+def explain(what, done, seconds, log, limits):
+    """Ends the step for a long step that failed."""
+    detail = user_tail(log)
+    if done.stderr.strip():
+        detail += "\n" + done.stderr.strip()
+    if seconds >= limits["seconds"]:
+        fail("%s was ended after its limit of %d s" % (what, limits["seconds"]), detail)
+    if done.returncode >= 128 or done.returncode < 0:
+        fail("%s was ended by a signal (stopped, or out of its memory limit); exit status %d" % (what, done.returncode), detail)
+    fail("%s failed with exit status %d" % (what, done.returncode), detail)

@@ -1,0 +1,83 @@
+"""User, folders and files of an app's slot.
+
+SPEC: app, slot, release, slot_tar (base64), rebuild, firewall_rules. Prints "release is here" when nothing is to be unpacked or built.
+"""
+
+import base64
+import grp
+import io
+import tarfile
+
+UNIT_FILES = ["/etc/systemd/system/" + unit_of("a"), "/etc/systemd/system/" + unit_of("b")]
+
+
+def make_user():
+    try:
+        user = account()
+    except KeyError:
+        run("useradd", "--system", "--user-group", "--no-create-home", "--home-dir", HOME, "--shell", "/usr/sbin/nologin", USER)
+        changed("user " + USER)
+        return
+    if user.pw_dir != HOME:
+        fail("a user %s that is not ours exists: its home is %s" % (USER, user.pw_dir))
+    if any(USER in grp.getgrnam(g).gr_mem for g in ("sudo", "serverplane") if g in {x.gr_name for x in grp.getgrall()}):
+        fail("the app's user %s is in a group with more rights than an app may have" % USER)
+
+
+def make_folders():
+    user = account()
+    folder(HOME, 0o750, user.pw_uid, user.pw_gid)
+    folder(HOME + "/releases", 0o1770, 0, user.pw_gid)
+    folder(HOME + "/shared", 0o750, user.pw_uid, user.pw_gid)
+    folder(HOME + "/logs", 0o750, user.pw_uid, user.pw_gid)
+    folder(CONFIG, 0o750, 0, user.pw_gid)
+    for slot in ("a", "b"):
+        folder(CONFIG + "/" + slot, 0o750, 0, user.pw_gid)
+
+
+def check_member(path, member):
+    allowed = path == MANIFEST or path in UNIT_FILES or re.fullmatch(re.escape(CONFIG) + r"/[ab]/[a-z][a-z0-9._-]*", path)
+    if not allowed or not member.isfile():
+        fail("%s is not a file ServerPlane places for %s" % (path, APP))
+    if member.uname not in ("root", USER) or member.gname not in ("root", USER):
+        fail("%s: owner %s:%s is not allowed" % (path, member.uname, member.gname))
+
+
+def place_files():
+    touched = False
+    with tarfile.open(fileobj=io.BytesIO(base64.b64decode(SPEC["slot_tar"]))) as tar:
+        members = [("/" + m.name.lstrip("/"), m) for m in tar.getmembers() if not m.isdir()]
+        for path, member in members:
+            check_member(path, member)
+        for path, member in sorted(members, key=lambda m: m[0] != MANIFEST):
+            uid, gid = pwd.getpwnam(member.uname).pw_uid, grp.getgrnam(member.gname).gr_gid
+            touched = write(path, tar.extractfile(member).read(), member.mode & 0o755, uid, gid) and path in UNIT_FILES or touched
+    if touched:
+        run("systemctl", "daemon-reload")
+
+
+def in_use(path):
+    return any(active(unit_of(s)) and properties(unit_of(s), "WorkingDirectory").get("WorkingDirectory", "").startswith(path) for s in "ab")
+
+
+def clear_release():
+    """Makes room for the release unless it is complete."""
+    path, marker = release_folder(SPEC["release"]), complete_marker(SPEC["release"])
+    if os.path.exists(marker) and os.path.isdir(path) and not SPEC["rebuild"]:
+        say("release is here")
+        return
+    if not os.path.lexists(path):
+        return
+    if in_use(path):
+        fail("release %s is being served; it cannot be built anew in place" % SPEC["release"])
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(marker)
+    shutil.rmtree(path)
+    changed("removed the incomplete release " + SPEC["release"])
+
+
+make_user()
+make_folders()
+place_files()
+clear_release()
+app_rules(SPEC["firewall_rules"])

@@ -1,0 +1,38 @@
+"""Leaves one slot: the live one at boot, the other stopped, old releases gone. SPEC: app, slot (the live one), keep (release ids)."""
+
+
+def served(path):
+    return any(properties(unit_of(s), "WorkingDirectory").get("WorkingDirectory", "").startswith(path)
+               for s in "ab" if s == SPEC["slot"] or active(unit_of(s)))
+
+
+def prune():
+    """Only what bears a release id and is neither kept nor served."""
+    for name in sorted(os.listdir(HOME + "/releases")):
+        if not RELEASE_RULE.fullmatch(name) or name in SPEC["keep"]:
+            continue
+        path = release_folder(name)
+        if served(path):
+            continue
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(complete_marker(name))
+        shutil.rmtree(path)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(HOME + "/logs/build-" + name + ".log")
+        changed("removed release " + name)
+
+
+def main():
+    live, old = unit_of(SPEC["slot"]), unit_of("b" if SPEC["slot"] == "a" else "a")
+    if not active(live):
+        fail("%s, which should be live, does not run; the other slot is left alone" % live)
+    for verb, unit in (("enable", live), ("disable", old)):
+        if os.path.exists("/etc/systemd/system/" + unit):
+            run("systemctl", verb, unit)
+    if active(old) or properties(old, "ActiveState").get("ActiveState") == "activating":
+        run("systemctl", "stop", old)
+        changed("stopped " + old)
+    prune()
+
+
+main()

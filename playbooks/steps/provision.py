@@ -1,0 +1,137 @@
+"""Makes a fresh server ready for apps.
+
+SPEC: panel (id), guard, sudoers, sshd, sysctl (texts of files).
+"""
+
+import glob
+import hashlib
+
+PACKAGES = ["nginx", "ufw", "python3", "rsync", "curl", "acl", "git", "cron", "ca-certificates", "sudo"]
+DEFAULT_SITE = "/etc/nginx/sites-enabled/default"
+DEFAULT_FILE = "/etc/nginx/sites-available/default"
+
+
+def install_packages():
+    """Nginx must not start by being installed: its packaged site would answer on port 80 or fail to bind it."""
+    policy = "/usr/sbin/policy-rc.d"
+    ours = not os.path.lexists(policy)
+    if ours:
+        write(policy, "#!/bin/sh\n[ \"$1\" = nginx ] && exit 101\nexit 0\n", 0o755)
+    try:
+        install(PACKAGES)
+    finally:
+        if ours:
+            os.unlink(policy)
+
+
+def calm_needrestart():
+    """needrestart, where it is installed, would restart apps in the middle of the day after an upgrade of a library."""
+    if os.path.isdir("/etc/needrestart/conf.d"):
+        write("/etc/needrestart/conf.d/serverplane.conf", "# Written by ServerPlane\n$nrconf{override_rc}{qr(^sp-)} = 0;\n")
+
+
+def folders():
+    for path in ("/etc/serverplane", "/etc/serverplane/apps", "/usr/local/lib/serverplane", STATE, STATE + "/live"):
+        folder(path)
+    folder(STATE + "/apps", 0o700)
+
+
+def sudoers():
+    path = "/etc/sudoers.d/serverplane"
+    if read(path) == SPEC["sudoers"].encode():
+        return
+    with tempfile.NamedTemporaryFile() as f:
+        f.write(SPEC["sudoers"].encode())
+        f.flush()
+        run("visudo", "-cf", f.name)
+    write(path, SPEC["sudoers"], 0o440)
+
+
+def sysctl():
+    path = "/etc/sysctl.d/60-serverplane.conf"
+    write(path, SPEC["sysctl"])
+    run("/lib/systemd/systemd-sysctl", path)
+    if (read("/proc/sys/net/ipv4/ip_nonlocal_bind") or b"").strip() != b"1":
+        fail("net.ipv4.ip_nonlocal_bind could not be set to 1 on this server")
+
+
+def forwarding():
+    text = output("/usr/sbin/sshd", "-T", "-C", "user=serverplane,host=panel,addr=127.0.0.1")
+    found = re.search(r"^allowtcpforwarding (\S+)", text, re.M)
+    return bool(found) and found.group(1) in ("yes", "local")
+
+
+def sshd():
+    folder("/run/sshd")
+    main = (read("/etc/ssh/sshd_config") or b"").decode("utf-8", "replace")
+    if not re.search(r"^\s*Include\s+.*sshd_config\.d/", main, re.M | re.I):
+        if not forwarding():
+            say("note: /etc/ssh/sshd_config has no Include of sshd_config.d and forbids forwarding; health checks will be run on "
+                "the server instead. To allow it put this at its end:\n" + SPEC["sshd"])
+        return
+    path = "/etc/ssh/sshd_config.d/10-serverplane.conf"
+    before = read(path)
+    if not write(path, SPEC["sshd"]):
+        return
+    tested = run("/usr/sbin/sshd", "-t", check=False)
+    if tested.returncode != 0:
+        os.unlink(path) if before is None else write(path, before)
+        fail("sshd refuses its configuration with our drop-in, which was taken back", tested.stderr)
+    for unit in ("ssh.service", "sshd.service"):
+        if active(unit):
+            run("systemctl", "reload", unit)
+            break
+    if not forwarding():
+        say("note: forwarding is still forbidden for serverplane; health checks will be run on the server instead")
+
+
+def packaged_default():
+    text = output("dpkg-query", "-W", "-f", "${Conffiles}\n", "nginx-common", "nginx")
+    sums = dict(line.split()[:2] for line in text.splitlines() if len(line.split()) >= 2)
+    data = read(DEFAULT_FILE)
+    return data is not None and sums.get(DEFAULT_FILE) == hashlib.md5(data).hexdigest()
+
+
+def our_nginx_files():
+    try:
+        return set(json.loads(read(STATE + "/nginx.json") or b"{}").get("files", {}))
+    except (ValueError, AttributeError):
+        return set()
+
+
+def only_default():
+    sites = os.listdir("/etc/nginx/sites-enabled") if os.path.isdir("/etc/nginx/sites-enabled") else []
+    foreign = [p for p in glob.glob("/etc/nginx/conf.d/*.conf") if os.path.relpath(p, "/etc/nginx") not in our_nginx_files()]
+    return sites == ["default"] and not foreign and os.path.realpath(DEFAULT_SITE) == DEFAULT_FILE
+
+
+def nginx():
+    if only_default() and packaged_default():
+        os.unlink(DEFAULT_SITE)
+        changed("removed Debian's unchanged default site of Nginx")
+    if not os.path.exists("/etc/systemd/system/multi-user.target.wants/nginx.service"):
+        run("systemctl", "enable", "nginx.service")
+        changed("nginx starts at boot")
+    if active("nginx.service"):
+        return
+    tested = run("nginx", "-t", check=False)
+    if tested.returncode != 0:
+        fail("nginx refuses the configuration that is on this server", tested.stderr)
+    started = run("systemctl", "start", "nginx.service", check=False)
+    if started.returncode != 0:
+        say("note: nginx is installed but could not be started; another program may hold port 80:\n"
+            + output("journalctl", "-u", "nginx.service", "-n", "10", "-o", "cat", "--no-pager"))
+        return
+    changed("nginx started")
+
+
+install_packages()
+calm_needrestart()
+folders()
+write("/usr/local/lib/serverplane/guard", SPEC["guard"], 0o755)
+sudoers()
+sysctl()
+sshd()
+nginx()
+write("/etc/serverplane/panel", SPEC["panel"] + "\n")
+run("/usr/local/lib/serverplane/guard", "prepare")

@@ -1,0 +1,200 @@
+"""What every step needs to work on a server. It is put in front of the step's own text; SPEC holds the step's values."""
+
+import fcntl
+import json
+import os
+import pwd
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+STATE = "/var/lib/serverplane"
+RUNTIME = "/run/serverplane"
+APT = {
+    "DEBIAN_FRONTEND": "noninteractive",
+    "NEEDRESTART_MODE": "l",
+    "NEEDRESTART_SUSPEND": "1",
+    "APT_LISTCHANGES_FRONTEND": "none",
+}
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def changed(what):
+    say("changed: " + what)
+
+
+def fail(reason, detail=""):
+    """Ends the step. The reason is the last line of standard error: that is what a person reads first."""
+    if detail:
+        say(detail)
+    sys.stdout.flush()
+    sys.stderr.write(reason + "\n")
+    sys.exit(1)
+
+
+def run(*args, check=True, **kwargs):
+    kwargs.setdefault("stdin", subprocess.DEVNULL)
+    env = dict(os.environ, LC_ALL="C.UTF-8", **kwargs.pop("env", {}))
+    done = subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, text=True, errors="replace", **kwargs)
+    if check and done.returncode != 0:
+        fail("%s failed with exit status %d" % (" ".join(args[:3]), done.returncode), last_lines(done.stdout + done.stderr))
+    return done
+
+
+def output(*args):
+    return run(*args, check=False).stdout.strip()
+
+
+def last_lines(text, count=40):
+    return "\n".join(text.rstrip("\n").split("\n")[-count:])
+
+
+def read(path):
+    try:
+        with open(path, "rb") as f:
+            return f.read()
+    except FileNotFoundError:
+        return None
+
+
+def write(path, data, mode=0o644, uid=0, gid=0):
+    """Puts a whole file in place or none; says whether anything differed."""
+    data = data.encode() if isinstance(data, str) else data
+    try:
+        now = os.lstat(path)
+        same = not os.path.islink(path) and (now.st_mode & 0o7777, now.st_uid, now.st_gid) == (mode, uid, gid)
+    except FileNotFoundError:
+        same = False
+    if same and read(path) == data:
+        return False
+    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".sp-")
+    try:
+        with os.fdopen(handle, "wb") as f:
+            f.write(data)
+            os.fchown(f.fileno(), uid, gid)
+            os.fchmod(f.fileno(), mode)
+            f.flush()
+            os.fsync(f.fileno())
+        os.rename(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    changed(path)
+    return True
+
+
+def folder(path, mode=0o755, uid=0, gid=0):
+    if os.path.islink(path):
+        fail("%s is a symbolic link; ServerPlane does not write through it" % path)
+    if not os.path.isdir(path):
+        os.mkdir(path, 0o700)
+        changed(path)
+    os.chown(path, uid, gid)
+    os.chmod(path, mode)
+
+
+def active(unit):
+    return run("systemctl", "is-active", "--quiet", unit, check=False).returncode == 0
+
+
+def properties(unit, *names):
+    text = output("systemctl", "show", unit, "-p", ",".join(names))
+    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+
+
+def missing_packages(names):
+    lines = output("dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *names).splitlines()
+    installed = {line.split()[0] for line in lines if line.endswith(" installed")}
+    return [n for n in names if n not in installed]
+
+
+def install(names):
+    """Installs what is missing, asking nothing and restarting nothing."""
+    missing = missing_packages(names)
+    if not missing:
+        return []
+    options = ["-q", "-o", "DPkg::Lock::Timeout=600", "-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"]
+    run("apt-get", "update", "-q", "-o", "DPkg::Lock::Timeout=600", env=APT)
+    run("apt-get", "install", "-y", "--no-install-recommends", *options, *missing, env=APT)
+    changed("packages " + " ".join(missing))
+    return missing
+
+
+def lock_holder(path):
+    """Name and pid of the process that holds a lock of apt or dpkg, or None."""
+    try:
+        f = open(path, "rb+")
+    except FileNotFoundError:
+        return None
+    with f:
+        asked = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        kind, _, _, _, pid = struct.unpack("hhqqi4x", fcntl.fcntl(f, fcntl.F_GETLK, asked))
+    if kind == fcntl.F_UNLCK:
+        return None
+    name = (read("/proc/%d/comm" % pid) or b"a process").decode("utf-8", "replace").strip()
+    return "%s (pid %d)" % (name, pid)
+
+
+def ufw_active():
+    return output("ufw", "status").startswith("Status: active")
+
+
+def ufw_added():
+    """The rules as ufw would be told them, without the leading "ufw"."""
+    lines = output("ufw", "show", "added").splitlines()
+    return [line[4:] for line in lines if line.startswith("ufw ")]
+
+
+def without_comment(rule):
+    return re.sub(r" comment '[^']*'$", "", rule)
+
+
+def ufw_words(rule):
+    return without_comment(rule).split()
+
+
+def ufw_allow(rule, comment):
+    """Adds a rule unless one with the same effect is there: adding it again would take over its comment."""
+    if rule in [without_comment(r) for r in ufw_added()]:
+        return
+    run("ufw", *rule.split(), "comment", comment)
+    changed("firewall: %s (%s)" % (rule, comment))
+
+
+def ufw_delete_all(comment, but=()):
+    """Deletes the rules that bear exactly this comment, except the given ones."""
+    for rule in ufw_added():
+        if rule.endswith(" comment '%s'" % comment) and without_comment(rule) not in but:
+            run("ufw", "--force", "delete", *ufw_words(rule))
+            changed("firewall: deleted " + without_comment(rule))
+
+
+def app_rules(rules):
+    """Brings the rules of each comment to exactly the wanted ones. Where ufw is off there is nothing to open."""
+    if not rules:
+        return
+    if not shutil.which("ufw") or not ufw_active():
+        say("the firewall (ufw) is not active here: no rule added")
+        return
+    wanted = {}
+    for r in rules:
+        wanted.setdefault(r["comment"], []).append(rule_text(r))
+    for comment, texts in wanted.items():
+        for text in texts:
+            ufw_allow(text, comment)
+        ufw_delete_all(comment, texts)
+
+
+def rule_text(r):
+    """The text in the form in which ufw shows it."""
+    ports = ",".join(str(p) for p in r["ports"])
+    if not r.get("from"):
+        return "allow %s/tcp" % ports
+    return "allow from %s to %s port %s proto tcp" % (r["from"], r["to"], ports)
