@@ -27,7 +27,7 @@ const (
 // Names are [A-Za-z_][A-Za-z0-9_]*, each once. Values are UTF-8 without NUL and without the code
 // points Unicode reserves as noncharacters: systemd drops the whole file for one of those.
 func Env(vars []Var) ([]byte, error) {
-	ordered := slices.SortedFunc(slices.Values(vars), func(a, b Var) int { return cmp.Compare(a.Name, b.Name) })
+	ordered := slices.SortedFunc(slices.Values(vars), byName)
 	if err := checkVars(ordered); err != nil {
 		return nil, err
 	}
@@ -80,3 +80,55 @@ func (v Var) check() error {
 func unfit(r rune) bool {
 	return r == 0 || r >= 0xFDD0 && r <= 0xFDEF || r&0xFFFE == 0xFFFE
 }
+
+// DecodeEnv reads an EnvironmentFile by systemd's rules, as far as Env uses them: on each line a
+// name, "=", and a value in double quotes, in which a backslash before one of \ " ` $ stands for
+// that character, before a line end for nothing, and before anything else for itself. The
+// variables come in the order of the file.
+func DecodeEnv(text []byte) ([]Var, error) {
+	vars := []Var{}
+	for rest := string(text); rest != ""; {
+		name, after, found := strings.Cut(rest, `="`)
+		if !found {
+			return nil, fmt.Errorf("reading variable %d: no quoted value", len(vars)+1)
+		}
+		value, tail, err := unquote(after)
+		if err != nil {
+			return nil, fmt.Errorf("reading variable %d: %w", len(vars)+1, err)
+		}
+		vars, rest = append(vars, Var{name, value}), tail
+	}
+	return vars, checkVars(slices.SortedFunc(slices.Values(vars), byName))
+}
+
+// unquote reads up to the closing quote and the line end after it.
+func unquote(s string) (value, rest string, err error) {
+	var out strings.Builder
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '"':
+			if !strings.HasPrefix(s[i+1:], "\n") {
+				return "", "", fmt.Errorf("text after the closing quote")
+			}
+			return out.String(), s[i+2:], nil
+		case s[i] != '\\' || i+1 == len(s):
+			out.WriteByte(s[i])
+		default:
+			i++
+			out.WriteString(unescape(s[i]))
+		}
+	}
+	return "", "", fmt.Errorf("the closing quote is missing")
+}
+
+func unescape(c byte) string {
+	switch {
+	case c == '\n':
+		return ""
+	case strings.IndexByte(needsEscape, c) >= 0:
+		return string(rune(c))
+	}
+	return "\\" + string([]byte{c})
+}
+
+func byName(a, b Var) int { return cmp.Compare(a.Name, b.Name) }

@@ -26,16 +26,37 @@ func Script(commands []string) ([]byte, error) {
 	return []byte(out.String()), nil
 }
 
-// StartScript gives the script of a slot's process. The shell gives way to the last command of
-// the line (`sh -c` replaces itself with it where the line allows), so that the process systemd
-// watches and signals is normally the app itself. Where a shell must stay, the unit's
-// KillMode=control-group still signals every process.
+// StartScript gives the script of a slot's process. Where the line is plainly one command, the
+// shell is replaced by it, so that the process systemd watches is the app itself. Any other line
+// keeps its shell, which then stays until the app has ended: a shell that died of the stop signal
+// first would make systemd send the app a second one, which many take for "at once". Either way
+// the unit's KillMode=control-group signals every process.
 func StartScript(command string) ([]byte, error) {
 	if err := checkCommand("start", command); err != nil {
 		return nil, err
 	}
-	return []byte("#!/bin/sh\n# Written by ServerPlane; changes made by hand are replaced.\nexec /bin/sh -ec " + quote(command) + "\n"), nil
+	inner := "trap 'exit 143' TERM\n" + command
+	if isOneCommand(command) {
+		inner = "exec " + command
+	}
+	return []byte("#!/bin/sh\n# Written by ServerPlane; changes made by hand are replaced.\nexec /bin/sh -ec " + quote(inner) + "\n"), nil
 }
+
+// isOneCommand is sure when it says yes: no character that could join commands appears, not even
+// quoted, and the first word is a program's name. "No" costs only the shell that stays.
+func isOneCommand(line string) bool {
+	line = strings.Trim(line, " \t")
+	if strings.ContainsAny(line, ";|&()`\r\n\\") {
+		return false
+	}
+	first, _, _ := strings.Cut(strings.ReplaceAll(line, "\t", " "), " ")
+	return matches(`[A-Za-z0-9_./-]+`, first) && !matches(shellWords, first)
+}
+
+// shellWords are what dash and bash carry out themselves; exec would not find them.
+const shellWords = `\.|alias|bg|break|builtin|case|cd|command|continue|declare|do|done|echo|elif|else|esac|eval|` +
+	`exec|exit|export|false|fc|fg|fi|for|function|getopts|hash|if|in|jobs|kill|let|local|printf|pwd|read|readonly|` +
+	`return|select|set|shift|shopt|source|test|then|time|times|trap|true|type|typeset|ulimit|umask|unalias|unset|until|wait|while`
 
 func checkCommand(field, c string) error {
 	if strings.TrimSpace(c) == "" {

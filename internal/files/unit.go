@@ -109,6 +109,7 @@ ExecStart=/usr/bin/env PORT=%[6]d SERVERPLANE_RELEASE=%[7]s SERVERPLANE_SERVER=%
 Restart=always
 RestartSec=1
 KillMode=control-group
+SuccessExitStatus=143
 TimeoutStopSec=%[10]d
 OOMPolicy=continue
 %[11]sLimitNOFILE=65536

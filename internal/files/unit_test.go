@@ -1,0 +1,123 @@
+package files
+
+import (
+	"errors"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+var update = flag.Bool("update", false, "write what is rendered into the golden file")
+
+func goodUnit() Unit {
+	return Unit{App: "web", Slot: "a", Release: "20260102030405-0123abc", Root: "apps/site", Port: 20001,
+		Server: "srv_0123456789abcdef", Memory: 512, Stop: 30 * time.Second}
+}
+
+func TestSlotUnitGolden(t *testing.T) {
+	got, err := SlotUnit(goodUnit())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const path = "testdata/sp-web-a.service"
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("the unit changed; if that is meant, run with -update:\n%s", got)
+	}
+}
+
+// TestSystemdUnderstandsTheUnit asks the real parser, which warns about every key or value it
+// does not know. Unit and user exist only in a folder of the test.
+func TestSystemdUnderstandsTheUnit(t *testing.T) {
+	for _, change := range []func(*Unit){func(*Unit) {}, func(u *Unit) { u.Memory, u.Root = 0, "" }, func(u *Unit) { u.App = "a-rather-long-app-name-x"; u.Slot = "b" }} {
+		u := goodUnit()
+		change(&u)
+		text, err := SlotUnit(u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), UnitName(u.App, u.Slot))
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.Command("systemd-analyze", "verify", "--man=no", "--recursive-errors=no", path).CombinedOutput()
+		if err != nil || strings.Contains(string(out), filepath.Base(path)) {
+			t.Errorf("systemd-analyze verify (systemd comes with `make setup`): %v\n%s\n%s", err, out, text)
+		}
+	}
+}
+
+func TestUnitRefusals(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*Unit)
+		field  string
+	}{
+		"app":                   {func(u *Unit) { u.App = "we b" }, "app"},
+		"app with a newline":    {func(u *Unit) { u.App = "web\n" }, "app"},
+		"slot":                  {func(u *Unit) { u.Slot = "c" }, "slot"},
+		"release":               {func(u *Unit) { u.Release = "../../etc" }, "release"},
+		"release with a branch": {func(u *Unit) { u.Release = "20260102030405-main" }, "release"},
+		"root absolute":         {func(u *Unit) { u.Root = "/etc" }, "root"},
+		"root climbs":           {func(u *Unit) { u.Root = "a/../../b" }, "root"},
+		"root with a specifier": {func(u *Unit) { u.Root = "%h" }, "root"},
+		"root with a directive": {func(u *Unit) { u.Root = "a\nUser=root" }, "root"},
+		"root ends in a slash":  {func(u *Unit) { u.Root = "a/" }, "root"},
+		"server":                {func(u *Unit) { u.Server = "srv_1" }, "server"},
+		"port":                  {func(u *Unit) { u.Port = 80 }, "port"},
+		"memory":                {func(u *Unit) { u.Memory = 1 }, "memory"},
+		"stop":                  {func(u *Unit) { u.Stop = 0 }, "stop"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u := goodUnit()
+			c.change(&u)
+			text, err := SlotUnit(u)
+			var refusal *Refusal
+			if !errors.As(err, &refusal) || refusal.Field != c.field || text != "" {
+				t.Errorf("got %v and %q", err, text)
+			}
+		})
+	}
+}
+
+// FuzzSlotUnit holds that accepted names never add a line to the unit.
+func FuzzSlotUnit(f *testing.F) {
+	f.Add("web", "a", "20260102030405-0123abc", "apps/site", "srv_0123456789abcdef")
+	f.Add("web\n", "a\n", "20260102030405-0123abc\nUser=root", "%h\\", "srv_0123456789abcdef\n")
+	plain, err := SlotUnit(goodUnit())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, app, slot, release, root, server string) {
+		u := goodUnit()
+		u.App, u.Slot, u.Release, u.Root, u.Server = app, slot, release, root, server
+		text, err := SlotUnit(u)
+		if err != nil {
+			return
+		}
+		if !slices.Equal(keys(text), keys(plain)) || strings.ContainsAny(text, "%\\\"'") {
+			t.Errorf("%+v adds to the unit:\n%s", u, text)
+		}
+	})
+}
+
+func keys(unit string) []string {
+	var list []string
+	for line := range strings.Lines(unit) {
+		key, _, _ := strings.Cut(line, "=")
+		list = append(list, key)
+	}
+	return list
+}
