@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // basePackages is what a rented server has before ServerPlane comes; nothing that ServerPlane installs itself.
@@ -66,7 +67,7 @@ func (r baseRecipe) key() string {
 func (f *Fleet) base(ctx context.Context, suite string) (string, error) {
 	recipe := baseRecipe{suite: suite, machine: f.machine}
 	dir := filepath.Join(f.cache, "base-"+suite+"-"+recipe.key())
-	if _, err := os.Stat(dir); err == nil {
+	if usable(dir) {
 		return dir, nil
 	}
 	lock, err := lockFile(filepath.Join(f.cache, "base-"+suite+".lock"), syscall.LOCK_EX)
@@ -74,9 +75,10 @@ func (f *Fleet) base(ctx context.Context, suite string) (string, error) {
 		return "", fmt.Errorf("waiting for the builder of the base image: %w", err)
 	}
 	defer lock.Close()
-	if _, err := os.Stat(dir); err == nil {
+	if usable(dir) {
 		return dir, nil
 	}
+	f.prune(suite)
 	f.config.logf("building the %s base image, once (about 30 s)", suite)
 	if err := recipe.build(ctx, dir+".partial"); err != nil {
 		return "", fmt.Errorf("building the %s base image: %w", suite, err)
@@ -85,6 +87,29 @@ func (f *Fleet) base(ctx context.Context, suite string) (string, error) {
 		return "", fmt.Errorf("keeping the base image: %w", err)
 	}
 	return dir, nil
+}
+
+// usable tells whether a base image is there, and notes that it is still wanted.
+func usable(dir string) bool {
+	now := time.Now()
+	return os.Chtimes(dir, now, now) == nil
+}
+
+// prune removes unfinished builds, and images of former recipes that no fleet has used for a week. The caller is the only
+// builder of the suite.
+func (f *Fleet) prune(suite string) {
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return
+	}
+	old, _ := filepath.Glob(filepath.Join(f.cache, "base-"+suite+"-*"))
+	for _, dir := range old {
+		info, err := os.Stat(dir)
+		week := err == nil && time.Since(info.ModTime()) > 7*24*time.Hour
+		if strings.HasSuffix(dir, ".partial") || week && !strings.Contains(string(mounts), dir) {
+			_ = os.RemoveAll(dir)
+		}
+	}
 }
 
 func (r baseRecipe) build(ctx context.Context, root string) error {

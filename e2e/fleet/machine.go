@@ -2,13 +2,13 @@ package fleet
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
-	"sort"
 	"strings"
 )
 
@@ -131,22 +131,27 @@ func environment(extraAuthorities bool) string {
 
 // npmSettings copies how npm reaches its registry, without anybody's login.
 func npmSettings(ctx context.Context, extraAuthorities bool) string {
-	settings := map[string]string{}
-	if extraAuthorities {
-		settings["cafile"] = "/etc/ssl/certs/ca-certificates.crt"
-	}
-	for _, name := range []string{"registry", "proxy", "https-proxy", "noproxy", "strict-ssl", "replace-registry-host", "omit-lockfile-registry-resolved"} {
-		value, err := tool(ctx, "", "npm", "config", "get", name)
-		value = strings.TrimSpace(value)
-		if err == nil && value != "" && value != "null" && value != "undefined" {
-			settings[name] = value
-		}
+	settings := map[string]any{}
+	// Asked in the root folder, where no project has settings of its own. Without npm, or with an answer that is none, npm's own defaults stay.
+	if text, err := tool(ctx, "", "sh", "-c", "cd / && npm config list --long --json"); err == nil {
+		_ = json.Unmarshal([]byte(text), &settings)
 	}
 	var lines []string
-	for name, value := range settings {
-		lines = append(lines, name+"="+value)
+	for _, name := range []string{"registry", "proxy", "https-proxy", "noproxy", "strict-ssl", "replace-registry-host", "omit-lockfile-registry-resolved"} {
+		switch value := settings[name].(type) {
+		case string:
+			lines = append(lines, name+"="+value)
+		case bool:
+			lines = append(lines, fmt.Sprintf("%s=%t", name, value))
+		case []any: // noproxy
+			if text := strings.Trim(fmt.Sprint(value...), " "); text != "" {
+				lines = append(lines, name+"="+strings.Join(strings.Fields(text), ","))
+			}
+		}
 	}
-	sort.Strings(lines)
+	if extraAuthorities {
+		lines = append(lines, "cafile=/etc/ssl/certs/ca-certificates.crt")
+	}
 	return joinLines(lines)
 }
 

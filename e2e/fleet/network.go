@@ -13,8 +13,8 @@ import (
 	"strings"
 )
 
-// testing is the block reserved for tests of network devices (RFC 2544); each fleet takes one /24 of it.
-var testing = netip.MustParsePrefix("198.18.0.0/15")
+// reserved is the block kept for tests of network devices (RFC 2544), 198.18.0.0/15; each fleet takes one of its 512 /24.
+const reserved uint32 = 198<<24 | 18<<16
 
 // network is a fleet's bridge, its addresses and the packets it drops. All rules live in two nftables tables of its own,
 // replaced as a whole at each change, so that nothing of the machine's own rules is touched; only the three iptables rules
@@ -49,10 +49,9 @@ func freePrefix(taken []netip.Prefix) (netip.Prefix, error) {
 		return netip.Prefix{}, err
 	}
 	used = append(used, taken...)
-	base := binary.BigEndian.Uint32(testing.Addr().AsSlice())
 	for _, third := range rand.Perm(512) {
 		var bytes [4]byte
-		binary.BigEndian.PutUint32(bytes[:], base+uint32(third)<<8)
+		binary.BigEndian.PutUint32(bytes[:], reserved+uint32(third)<<8)
 		candidate := netip.PrefixFrom(netip.AddrFrom4(bytes), 24)
 		if !overlapsAny(candidate, used) {
 			return candidate, nil
