@@ -23,4 +23,9 @@
 // An app may use all of these itself. Its 429 and 597 reach the visitor as they are, its 598
 // becomes a 502, and none of them makes a request be carried out twice. On a repeat, and only
 // there, its 429, 502 and 504 keep their code and lose their body.
+//
+// Limits chosen here: a backend may be silent for 60 s (an event stream or WebSocket too, so
+// that they should send a sign of life more often), a request body may have 100 MB and is
+// taken in completely before it is passed on, since only then it can be repeated. Requests are
+// logged by the entry only; errors everywhere.
 package nginx

@@ -29,7 +29,7 @@ func TestRefusals(t *testing.T) {
 		change func(*nginx.Tree)
 		field  string
 	}{
-		{"app upper case", site(func(s *nginx.Site) { s.App = "Web" }), "sites[Web].app"},
+		{"app upper case", site(func(s *nginx.Site) { s.App = "Web" }), `sites["Web"].app`},
 		{"app too long", site(func(s *nginx.Site) { s.App = strings.Repeat("a", 25) }), ".app"},
 		{"app ends with hyphen", site(func(s *nginx.Site) { s.App = "web-" }), ".app"},
 		{"app with newline", site(func(s *nginx.Site) { s.App = "web\n" }), ".app"},
@@ -146,7 +146,7 @@ func TestNginxAcceptsWhatWeAccept(t *testing.T) {
 	cases := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		tree := drawTree(rt)
-		if cases++; cases > 40 { // each costs a process
+		if cases++; cases > 25 { // each costs a process
 			return
 		}
 		install(t, tree)

@@ -1,6 +1,9 @@
 package nginx
 
-import "net/netip"
+import (
+	"fmt"
+	"net/netip"
+)
 
 // Site is one app on one server: a local site for each slot and, on the primary, the entry.
 type Site struct {
@@ -23,10 +26,10 @@ type Local struct {
 }
 
 func (s Site) check(seen claims) error {
-	at := "sites[" + s.App + "]"
-	if err := checkApp(at+".app", s.App); err != nil {
+	if err := checkApp(fmt.Sprintf("sites[%.40q].app", s.App), s.App); err != nil {
 		return err
 	}
+	at := "sites[" + s.App + "]"
 	if err := checkID(at+".id", s.ID); err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ type sharedView struct {
 	Version        string
 	VersionAddress string
 	IPv4Only       bool
-	NoDefault      bool // an app is the default server itself
+	Catch          bool // answer names that belong to no app
 	LongNames      bool
 }
 
@@ -20,15 +20,22 @@ type sharedView struct {
 // nginx.conf would be refused as a duplicate.
 const longName = 40
 
+// newSharedView has port 80 answered only where an app has its entry and none is the default
+// server itself. Elsewhere the port may be somebody else's, and Nginx would not start.
 func newSharedView(t Tree) sharedView {
+	entries, unnamed := 0, 0
 	v := sharedView{VersionAddress: VersionAddress, IPv4Only: t.IPv4Only}
 	for _, s := range t.Sites {
 		if s.Entry == nil {
 			continue
 		}
-		v.NoDefault = v.NoDefault || len(s.Entry.Names) == 0
+		entries++
+		if len(s.Entry.Names) == 0 {
+			unnamed++
+		}
 		v.LongNames = v.LongNames || slices.ContainsFunc(s.Entry.Names, func(n string) bool { return len(n) > longName })
 	}
+	v.Catch = entries > 0 && unnamed == 0
 	return v
 }
 
