@@ -138,10 +138,13 @@ func (l *line) answer(d *dial, addr string) (net.Conn, error) {
 		}
 	}
 	var refused *ssh.OpenChannelError
-	if errors.As(d.err, &refused) {
-		return nil, fail(forwardKind(refused), l.target, "dialling "+addr, errors.New(refused.Message))
+	switch {
+	case !errors.As(d.err, &refused):
+		return nil, fail(KindLost, l.target, "dialling "+addr, d.err)
+	case forwardKind(refused) == KindTarget:
+		return nil, fail(KindTarget, l.target, "dialling "+addr, errors.New(refused.Message))
 	}
-	return nil, fail(KindLost, l.target, "dialling "+addr, d.err)
+	return nil, fail(KindVantage, l.target, "dialling "+addr, d.err)
 }
 
 // silence is the error of a dial that got no answer in the caller's time.

@@ -54,13 +54,14 @@ func fail(kind Kind, t Target, op string, err error) error {
 	return &Error{Kind: kind, Target: t.name(), Op: op, Err: err}
 }
 
-// handshakeKind tells why a handshake failed. The library has no type for a refused sign-in, only its text.
+// handshakeKind tells why a handshake failed. The library has no type for a refused sign-in, only its text; message 51 is the
+// refusal (RFC 4252) where it expected a server that offers keyboard-interactive to ask something.
 func handshakeKind(err error) Kind {
 	var changed *changedKeyError
 	switch {
 	case errors.As(err, &changed):
 		return KindHostKey
-	case strings.Contains(err.Error(), "unable to authenticate"):
+	case strings.Contains(err.Error(), "unable to authenticate"), strings.Contains(err.Error(), "unexpected message type 51"):
 		return KindAuth
 	}
 	return KindUnreachable

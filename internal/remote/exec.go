@@ -11,8 +11,8 @@ import (
 )
 
 // Exec runs cmd on t and waits for its end. An exit status other than 0 is not an error. When ctx ends the channel is closed,
-// the command is asked to end (SIGTERM, which a command under sudo may not receive) and Exec returns at once with ctx's error;
-// what was read by then is in the Result. At most 8 commands run at once on one server, others wait for their turn.
+// the command is asked to end (SIGTERM; a command of root or under sudo does not receive it and lives on until it writes) and
+// Exec returns at once with ctx's error; what was read by then is in the Result. At most 8 commands run at once on one server, others wait for their turn.
 // Errors: [KindUnreachable], [KindHostKey], [KindAuth], [KindVantage] (sshd gives us no channel) before the command began;
 // [KindLost] when it is not known whether it ran to its end.
 func (p *Pool) Exec(ctx context.Context, t Target, cmd Command) (Result, error) {

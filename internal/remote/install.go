@@ -90,17 +90,21 @@ func (c FirstContact) sudoPassword() string {
 	return c.Password
 }
 
-// command is the script as root. A password goes to sudo's standard input and nowhere else.
+// command is the script as root.
 func (c FirstContact) command(key string) string {
-	script := Command{Args: []string{"/bin/sh", "-c", installScript, "sh", key}}
+	return c.asRoot([]string{"/bin/sh", "-c", installScript, "sh", key})
+}
+
+// asRoot is a program as root. A password goes to sudo's standard input and nowhere else.
+func (c FirstContact) asRoot(args []string) string {
 	switch {
 	case c.User == "root":
 	case c.sudoPassword() == "":
-		script.Args = append([]string{"sudo", "-n", "--"}, script.Args...)
+		args = append([]string{"sudo", "-n", "--"}, args...)
 	default:
-		script.Args = append([]string{"sudo", "-S", "-p", "", "--"}, script.Args...)
+		args = append([]string{"sudo", "-S", "-p", "", "--"}, args...)
 	}
-	return script.line(c.User)
+	return Command{Args: args}.line(c.User)
 }
 
 // ways are the sign-ins to try: the key first, then the password in both forms servers ask for it.
