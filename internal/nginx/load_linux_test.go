@@ -1,0 +1,128 @@
+package nginx_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/serverplane/serverplane/internal/nginx"
+)
+
+// visitors ask without a pause over kept connections, GET and POST in turn, and never repeat.
+type visitors struct {
+	t       *testing.T
+	expect  atomic.Value // prefix every answer to a request begun from now on must have
+	closed  []atomic.Bool
+	total   atomic.Int64
+	failure atomic.Value
+	stop    chan struct{}
+	group   sync.WaitGroup
+}
+
+func visit(t *testing.T, n int, expect string) *visitors {
+	v := &visitors{t: t, closed: make([]atomic.Bool, n), stop: make(chan struct{})}
+	v.expect.Store(expect)
+	for i := range n {
+		v.group.Go(func() { v.one(i) })
+	}
+	return v
+}
+
+func (v *visitors) one(i int) {
+	kept := &http.Transport{}
+	defer kept.CloseIdleConnections()
+	for n := i; ; n++ {
+		select {
+		case <-v.stop:
+			return
+		default:
+		}
+		want := v.expect.Load().(string)
+		a, err := over(kept, request([]string{"GET", "POST"}[n%2], front, "x"))
+		if err != nil || a.code != 200 || !strings.HasPrefix(a.body, want) && v.expect.Load() == want {
+			v.failure.CompareAndSwap(nil, fmt.Sprintf("want %s, got %d %q, %v", want, a.code, a.body, err))
+		}
+		if a.close {
+			v.closed[i].Store(true)
+		}
+		v.total.Add(1)
+	}
+}
+
+// await returns once done says so; the test fails after 10 s.
+func (v *visitors) await(what string, done func() bool) {
+	v.t.Helper()
+	for limit := time.Now().Add(10 * time.Second); !done(); time.Sleep(time.Millisecond) {
+		if time.Now().After(limit) {
+			v.t.Fatalf("waiting for %s", what)
+		}
+	}
+}
+
+// more lets n further requests happen.
+func (v *visitors) more(n int64) {
+	v.t.Helper()
+	goal := v.total.Load() + n
+	v.await("requests", func() bool { return v.total.Load() >= goal })
+}
+
+// leave ends the visit and fails the test if anything was lost.
+func (v *visitors) leave() {
+	v.t.Helper()
+	close(v.stop)
+	v.group.Wait()
+	if f := v.failure.Load(); f != nil {
+		v.t.Errorf("of %d requests at least one was lost: %v", v.total.Load(), f)
+	}
+}
+
+func TestSwitchingUnderLoadLosesNothing(t *testing.T) {
+	start(t, fleet(2, nginx.RoundRobin))
+	for _, at := range []string{"127.0.0.11", "127.0.0.12"} {
+		serve(t, "old", at+":20001", nil)
+		serve(t, "new", at+":20002", nil)
+	}
+	v := visit(t, 6, "old")
+	for range 10 {
+		v.more(20)
+		v.expect.Store("") // either will do while it happens
+		touch(t, live+"web0.b")
+		v.expect.Store("new")
+		v.more(20)
+		v.expect.Store("")
+		os.Remove(live + "web0.b")
+		v.expect.Store("old")
+	}
+	v.leave()
+}
+
+func TestAnAnnouncedReloadUnderLoadLosesNothing(t *testing.T) {
+	tree := fleet(2, nginx.RoundRobin)
+	m := start(t, tree)
+	serve(t, "app", "127.0.0.11:20001", nil)
+	serve(t, "app", "127.0.0.12:20001", nil)
+	v := visit(t, 6, "app")
+	for i := range 5 {
+		v.more(60)
+		for c := range v.closed {
+			v.closed[c].Store(false)
+		}
+		touch(t, closing)
+		v.await("every visitor to be told", func() bool {
+			told := true
+			for c := range v.closed {
+				told = told && v.closed[c].Load()
+			}
+			return told
+		})
+		tree.Sites[0].Entry.Backends[0].Weight = 2 + i
+		m.reload(tree)
+		os.Remove(closing)
+	}
+	v.leave()
+}
