@@ -16,8 +16,9 @@ import (
 // visitors ask without a pause over kept connections, GET and POST in turn, and never repeat.
 type visitors struct {
 	t       *testing.T
-	expect  atomic.Value // prefix every answer to a request begun from now on must have
-	closed  []atomic.Bool
+	expect  atomic.Value   // prefix every answer to a request begun from now on must have
+	told    []atomic.Int64 // per visitor: the round in which it was last told to close
+	round   atomic.Int64
 	total   atomic.Int64
 	failure atomic.Value
 	stop    chan struct{}
@@ -25,7 +26,7 @@ type visitors struct {
 }
 
 func visit(t *testing.T, n int, expect string) *visitors {
-	v := &visitors{t: t, closed: make([]atomic.Bool, n), stop: make(chan struct{})}
+	v := &visitors{t: t, told: make([]atomic.Int64, n), stop: make(chan struct{})}
 	v.expect.Store(expect)
 	for i := range n {
 		v.group.Go(func() { v.one(i) })
@@ -42,13 +43,14 @@ func (v *visitors) one(i int) {
 			return
 		default:
 		}
+		round := v.round.Load()
 		want := v.expect.Load().(string)
 		a, err := over(kept, request([]string{"GET", "POST"}[n%2], front, "x"))
 		if err != nil || a.code != 200 || !strings.HasPrefix(a.body, want) && v.expect.Load() == want {
 			v.failure.CompareAndSwap(nil, fmt.Sprintf("want %s, got %d %q, %v", want, a.code, a.body, err))
 		}
 		if a.close {
-			v.closed[i].Store(true)
+			v.told[i].Store(round)
 		}
 		v.total.Add(1)
 	}
@@ -109,16 +111,15 @@ func TestAnAnnouncedReloadUnderLoadLosesNothing(t *testing.T) {
 	v := visit(t, 6, "app")
 	for i := range 5 {
 		v.more(60)
-		for c := range v.closed {
-			v.closed[c].Store(false)
-		}
 		touch(t, closing)
+		round := v.round.Add(1)
 		v.await("every visitor to be told", func() bool {
-			told := true
-			for c := range v.closed {
-				told = told && v.closed[c].Load()
+			for c := range v.told {
+				if v.told[c].Load() != round {
+					return false
+				}
 			}
-			return told
+			return true
 		})
 		tree.Sites[0].Entry.Backends[0].Weight = 2 + i
 		m.reload(tree)

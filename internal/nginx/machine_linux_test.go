@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -105,11 +106,34 @@ func (m *machine) stop() {
 	os.Truncate("/var/log/nginx/error.log", 0)
 }
 
-// reload brings tree into force the way the panel does, without the announcement.
+// reload brings tree into force the way the panel does, without the announcement. It returns
+// when no worker of the old configuration takes requests any more: a version that is answered
+// says only that one new worker does.
 func (m *machine) reload(tree nginx.Tree) {
+	m.t.Helper()
+	old := workers()
 	r := install(m.t, tree)
 	m.cmd.Process.Signal(syscall.SIGHUP)
 	m.await(r.Version)
+	for limit := time.Now().Add(5 * time.Second); time.Now().Before(limit); time.Sleep(time.Millisecond) {
+		if now := workers(); !slices.ContainsFunc(old, func(pid string) bool { return slices.Contains(now, pid) }) {
+			return
+		}
+	}
+	m.t.Fatal("old workers go on taking requests")
+}
+
+// workers gives the processes that accept connections; the namespace has no other Nginx.
+func workers() []string {
+	var list []string
+	paths, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, path := range paths {
+		title, _ := os.ReadFile(path)
+		if strings.TrimRight(string(title), "\x00 ") == "nginx: worker process" {
+			list = append(list, path)
+		}
+	}
+	return list
 }
 
 // await returns once Nginx says that it runs version.
