@@ -20,7 +20,7 @@ type AppVerbs interface {
 
 type appInput struct{ Body client.AppWish }
 type appChangeInput struct {
-	nameInput
+	NamePath
 	Body client.AppChange
 }
 type appOutput struct{ Body client.App }
@@ -64,7 +64,7 @@ func (a *API) apps(ctx context.Context, actor plane.Actor, _ *struct{}) (*appsOu
 	return &appsOutput{Body: list(views, wireApp)}, err
 }
 
-func (a *API) app(ctx context.Context, actor plane.Actor, in *nameInput) (*appOutput, error) {
+func (a *API) app(ctx context.Context, actor plane.Actor, in *NamePath) (*appOutput, error) {
 	view, err := a.control.App(ctx, actor, in.Name)
 	return &appOutput{Body: wireApp(view)}, err
 }
@@ -73,10 +73,10 @@ func (a *API) changeApp(ctx context.Context, actor plane.Actor, in *appChangeInp
 	if _, err := a.control.ChangeApp(ctx, actor, in.Name, control.AppChange(in.Body)); err != nil {
 		return nil, err
 	}
-	return a.app(ctx, actor, &in.nameInput)
+	return a.app(ctx, actor, &in.NamePath)
 }
 
-func (a *API) removeApp(ctx context.Context, actor plane.Actor, in *nameInput) (*workOutput, error) {
+func (a *API) removeApp(ctx context.Context, actor plane.Actor, in *NamePath) (*workOutput, error) {
 	run, err := a.control.RemoveApp(ctx, actor, in.Name)
 	if err != nil {
 		return nil, err

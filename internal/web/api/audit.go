@@ -19,7 +19,7 @@ func (a *API) routeAudits() {
 	register(a, auth.AuditRead, get("/audits", "Who did what, newest first."), a.audits)
 }
 
-func (a *API) audits(ctx context.Context, actor plane.Actor, in *pageInput) (*auditsOutput, error) {
+func (a *API) audits(ctx context.Context, actor plane.Actor, in *PageQuery) (*auditsOutput, error) {
 	all, err := a.control.Audits(ctx, actor, in.Before, in.Limit)
 	id := func(x plane.Audit) string { return x.ID }
 	return &auditsOutput{Body: paged(all, in.Limit, wireAudit, id)}, err

@@ -17,11 +17,11 @@ type BackendVerbs interface {
 }
 
 type backendAddInput struct {
-	nameInput
+	NamePath
 	Body client.BackendWish
 }
 type backendInput struct {
-	nameInput
+	NamePath
 	Server string `path:"server"`
 }
 type backendOutput struct{ Body client.Backend }
@@ -41,7 +41,7 @@ func (a *API) addBackend(ctx context.Context, actor plane.Actor, in *backendAddI
 	return a.work(ctx, actor, run)
 }
 
-func (a *API) backends(ctx context.Context, actor plane.Actor, in *nameInput) (*backendsOutput, error) {
+func (a *API) backends(ctx context.Context, actor plane.Actor, in *NamePath) (*backendsOutput, error) {
 	views, err := a.control.Backends(ctx, actor, in.Name)
 	return &backendsOutput{Body: list(views, wireBackend)}, err
 }

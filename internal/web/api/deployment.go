@@ -17,16 +17,17 @@ type DeploymentVerbs interface {
 	CancelDeployment(ctx context.Context, actor plane.Actor, id string) (plane.Run, error)
 }
 
-type idInput struct {
+// IDPath takes the id in the path.
+type IDPath struct {
 	ID string `path:"id"`
 }
 type deployInput struct {
-	nameInput
+	NamePath
 	Body client.DeployWish
 }
 type deploymentsInput struct {
-	nameInput
-	pageInput
+	NamePath
+	PageQuery
 }
 type deployedOutput struct{ Body client.Deployed }
 type deploymentOutput struct{ Body client.Deployment }
@@ -59,12 +60,12 @@ func (a *API) deployments(ctx context.Context, actor plane.Actor, in *deployment
 	return &deploymentsOutput{Body: paged(all, in.Limit, wireDeployment, id)}, err
 }
 
-func (a *API) deployment(ctx context.Context, actor plane.Actor, in *idInput) (*deploymentOutput, error) {
+func (a *API) deployment(ctx context.Context, actor plane.Actor, in *IDPath) (*deploymentOutput, error) {
 	d, err := a.control.Deployment(ctx, actor, in.ID)
 	return &deploymentOutput{Body: wireDeployment(d)}, err
 }
 
-func (a *API) cancelDeployment(ctx context.Context, actor plane.Actor, in *idInput) (*workOutput, error) {
+func (a *API) cancelDeployment(ctx context.Context, actor plane.Actor, in *IDPath) (*workOutput, error) {
 	run, err := a.control.CancelDeployment(ctx, actor, in.ID)
 	if err != nil {
 		return nil, err

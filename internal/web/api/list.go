@@ -2,8 +2,8 @@ package api
 
 import "github.com/serverplane/serverplane/client"
 
-// pageInput is what every paged list takes.
-type pageInput struct {
+// PageQuery takes what every paged list takes.
+type PageQuery struct {
 	Before string `query:"before" maxLength:"100" doc:"next of the page before"`
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
 }

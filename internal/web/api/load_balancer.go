@@ -16,7 +16,7 @@ type BalancerVerbs interface {
 }
 
 type balancerInput struct {
-	nameInput
+	NamePath
 	Body client.BalancerWish
 }
 type balancerOutput struct{ Body client.LoadBalancer }
@@ -36,7 +36,7 @@ func (a *API) enableBalancer(ctx context.Context, actor plane.Actor, in *balance
 	return a.work(ctx, actor, run)
 }
 
-func (a *API) balancer(ctx context.Context, actor plane.Actor, in *nameInput) (*balancerOutput, error) {
+func (a *API) balancer(ctx context.Context, actor plane.Actor, in *NamePath) (*balancerOutput, error) {
 	v, err := a.control.Balancer(ctx, actor, in.Name)
 	return &balancerOutput{Body: client.LoadBalancer{
 		App: v.App, Method: string(v.Method), Status: string(v.Status), Reason: v.Reason,

@@ -23,10 +23,10 @@ type RunVerbs interface {
 
 type runsInput struct {
 	App string `query:"app" doc:"only those of the app of this name"`
-	pageInput
+	PageQuery
 }
 type eventsInput struct {
-	idInput
+	IDPath
 	After int64  `query:"after" minimum:"0" doc:"seq of the last line seen"`
 	Wait  string `query:"wait" default:"0s" doc:"how long to wait for a new line, for example 20s; at most 25s"`
 }
@@ -48,12 +48,12 @@ func (a *API) runs(ctx context.Context, actor plane.Actor, in *runsInput) (*runs
 	return &runsOutput{Body: paged(views, in.Limit, wireRun, id)}, err
 }
 
-func (a *API) run(ctx context.Context, actor plane.Actor, in *idInput) (*runOutput, error) {
+func (a *API) run(ctx context.Context, actor plane.Actor, in *IDPath) (*runOutput, error) {
 	view, err := a.control.Run(ctx, actor, in.ID)
 	return &runOutput{Body: wireRun(view)}, err
 }
 
-func (a *API) cancelRun(ctx context.Context, actor plane.Actor, in *idInput) (*workOutput, error) {
+func (a *API) cancelRun(ctx context.Context, actor plane.Actor, in *IDPath) (*workOutput, error) {
 	view, err := a.control.CancelRun(ctx, actor, in.ID)
 	return &workOutput{Body: client.Work{Run: wireRun(view)}}, err
 }

@@ -23,7 +23,9 @@ type ProvisionVerbs interface {
 	ProvisionServer(ctx context.Context, actor plane.Actor, name string) (plane.Run, error)
 }
 
-type nameInput struct {
+// NamePath takes the name in the path. It is exported because the library
+// overlooks embedded fields that are not.
+type NamePath struct {
 	Name string `path:"name"`
 }
 type serverInput struct{ Body client.ServerWish }
@@ -60,21 +62,21 @@ func (a *API) servers(ctx context.Context, actor plane.Actor, _ *struct{}) (*ser
 	return &serversOutput{Body: list(views, wireServer)}, err
 }
 
-func (a *API) server(ctx context.Context, actor plane.Actor, in *nameInput) (*serverOutput, error) {
+func (a *API) server(ctx context.Context, actor plane.Actor, in *NamePath) (*serverOutput, error) {
 	view, err := a.control.Server(ctx, actor, in.Name)
 	return &serverOutput{Body: wireServer(view)}, err
 }
 
-func (a *API) removeServer(ctx context.Context, actor plane.Actor, in *nameInput) (*struct{}, error) {
+func (a *API) removeServer(ctx context.Context, actor plane.Actor, in *NamePath) (*struct{}, error) {
 	return nil, a.control.RemoveServer(ctx, actor, in.Name)
 }
 
-func (a *API) surveyServer(ctx context.Context, actor plane.Actor, in *nameInput) (*surveyOutput, error) {
+func (a *API) surveyServer(ctx context.Context, actor plane.Actor, in *NamePath) (*surveyOutput, error) {
 	survey, err := a.control.SurveyServer(ctx, actor, in.Name)
 	return &surveyOutput{Body: wireSurvey(survey)}, err
 }
 
-func (a *API) provisionServer(ctx context.Context, actor plane.Actor, in *nameInput) (*workOutput, error) {
+func (a *API) provisionServer(ctx context.Context, actor plane.Actor, in *NamePath) (*workOutput, error) {
 	run, err := a.control.ProvisionServer(ctx, actor, in.Name)
 	if err != nil {
 		return nil, err

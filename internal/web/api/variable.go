@@ -21,11 +21,11 @@ type VariableVerbs interface {
 }
 
 type variablesInput struct {
-	nameInput
+	NamePath
 	Body client.Variables
 }
 type variableNamesInput struct {
-	nameInput
+	NamePath
 	Body client.VariableNames
 }
 type variablesOutput struct{ Body client.List[client.Variable] }
@@ -44,12 +44,12 @@ func (a *API) routeVariables() {
 	register(a, auth.VariableWrite, post("/apps/{name}/variables/apply", "Deploys the live commit with the recorded variables (202); with no difference nothing is done (200).", 202), a.applyVariables)
 }
 
-func (a *API) variables(ctx context.Context, actor plane.Actor, in *nameInput) (*variablesOutput, error) {
+func (a *API) variables(ctx context.Context, actor plane.Actor, in *NamePath) (*variablesOutput, error) {
 	views, err := a.control.Variables(ctx, actor, in.Name, false)
 	return &variablesOutput{Body: list(views, maskedVariable)}, err
 }
 
-func (a *API) revealVariables(ctx context.Context, actor plane.Actor, in *nameInput) (*variablesOutput, error) {
+func (a *API) revealVariables(ctx context.Context, actor plane.Actor, in *NamePath) (*variablesOutput, error) {
 	views, err := a.control.Variables(ctx, actor, in.Name, true)
 	return &variablesOutput{Body: list(views, revealedVariable)}, err
 }
@@ -62,7 +62,7 @@ func (a *API) unsetVariables(ctx context.Context, actor plane.Actor, in *variabl
 	return nil, a.control.UnsetVariables(ctx, actor, in.Name, in.Body.Names)
 }
 
-func (a *API) applyVariables(ctx context.Context, actor plane.Actor, in *nameInput) (*maybeWorkOutput, error) {
+func (a *API) applyVariables(ctx context.Context, actor plane.Actor, in *NamePath) (*maybeWorkOutput, error) {
 	run, err := a.control.ApplyVariables(ctx, actor, in.Name)
 	if err != nil || run == nil {
 		return &maybeWorkOutput{Status: 200}, err

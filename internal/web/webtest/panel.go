@@ -1,0 +1,376 @@
+// Package webtest is a panel in memory for tests of the doors: how things look
+// on the wire, who may come in, exit codes. What the verbs really do is tested
+// with control itself and on real servers.
+package webtest
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/serverplane/serverplane/internal/control"
+	"github.com/serverplane/serverplane/internal/plane"
+)
+
+// Token returns the token that signs in as the role.
+func Token(r plane.Role) string { return "spt_" + string(r) }
+
+// At is when everything in the panel happened.
+func At() time.Time { return time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC) }
+
+// Panel answers the verbs from memory: one server s1 with one app web, whose
+// Run run_1 has not ended. Its methods may be called from any goroutine.
+type Panel struct {
+	mu     sync.Mutex
+	wishes map[string]any
+	errors map[string]error
+	during map[string]func()
+	run    control.RunView
+	events []plane.Event
+	woken  chan struct{}
+}
+
+// New returns a fresh panel.
+func New() *Panel {
+	return &Panel{
+		wishes: map[string]any{}, errors: map[string]error{}, during: map[string]func(){}, woken: make(chan struct{}),
+		run: control.RunView{
+			Run: plane.Run{
+				ID: "run_1", Kind: plane.RunDeploy, State: plane.RunRunning, Step: "build", Done: 1, Total: 4,
+				DeploymentID: "dep_1", Actor: "me@example.com", Attempt: 1, CreatedAt: At(), StartedAt: At(),
+			},
+			AppName: "web", ServerNames: []string{"s1"},
+		},
+	}
+}
+
+// Fail makes the verb answer with err from now on.
+func (p *Panel) Fail(verb string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.errors[verb] = err
+}
+
+// During calls fn while the verb runs, from now on.
+func (p *Panel) During(verb string, fn func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.during[verb] = fn
+}
+
+// Wish returns what the verb was last called with, or nil if it was not.
+func (p *Panel) Wish(verb string) any {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.wishes[verb]
+}
+
+// Say appends a line to the Run's log.
+func (p *Panel) Say(kind plane.EventKind, server, text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.events = append(p.events, plane.Event{
+		RunID: "run_1", Seq: int64(len(p.events) + 1), Time: At(), Kind: kind, Server: server, Text: text,
+	})
+	p.wake()
+}
+
+// End ends the Run.
+func (p *Panel) End(state plane.RunState, reason string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.run.State, p.run.Reason, p.run.FinishedAt = state, reason, At().Add(time.Minute)
+	p.wake()
+}
+
+func (p *Panel) wake() {
+	close(p.woken)
+	p.woken = make(chan struct{})
+}
+
+func (p *Panel) called(verb string, wish any) error {
+	p.mu.Lock()
+	p.wishes[verb] = wish
+	err, during := p.errors[verb], p.during[verb]
+	p.mu.Unlock()
+	if during != nil {
+		during()
+	}
+	return err
+}
+
+// about notes the name or id a verb was called with, as verb + " of".
+func (p *Panel) about(verb, name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.wishes[verb+" of"] = name
+}
+
+func (p *Panel) start(verb string, wish any) (plane.Run, error) {
+	err := p.called(verb, wish)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.run.Run, err
+}
+
+// Authenticate knows one token for each role.
+func (p *Panel) Authenticate(_ context.Context, token, from string) (plane.Actor, error) {
+	for _, r := range []plane.Role{plane.RoleOwner, plane.RoleAdmin, plane.RoleViewer} {
+		if token == Token(r) {
+			return plane.Actor{UserID: "usr_1", Email: "me@example.com", Role: r, From: from}, p.called("Authenticate", from)
+		}
+	}
+	return plane.Actor{}, &plane.Error{Code: plane.CodeUnauthorized, Message: "the token is not valid"}
+}
+
+// PanelKey answers a fixed key.
+func (p *Panel) PanelKey(context.Context, plane.Actor) (string, error) {
+	return "ssh-ed25519 AAAA serverplane", p.called("PanelKey", struct{}{})
+}
+
+// HostKey answers a fixed key.
+func (p *Panel) HostKey(_ context.Context, _ plane.Actor, address string, port int) (plane.HostKey, error) {
+	return plane.HostKey{Fingerprint: "SHA256:host", Type: "ssh-ed25519"}, p.called("HostKey", fmt.Sprintf("%s:%d", address, port))
+}
+
+func server() plane.Server {
+	return plane.Server{
+		ID: "srv_1", Name: "s1", Address: netip.MustParseAddr("198.18.0.1"), PrivateAddress: netip.MustParseAddr("198.18.1.1"),
+		SSHPort: 22, HostKey: "ssh-ed25519 AAAA", Firewall: plane.FirewallManage, State: plane.ServerReady, Since: At(), CreatedAt: At(),
+		Survey: plane.Survey{TakenAt: At(), OS: "Debian GNU/Linux 12 (bookworm)", Cores: 2, MemoryMiB: 1024, Listening: []plane.Socket{{Proto: "tcp", Address: "0.0.0.0", Port: 22, Process: "sshd"}}},
+	}
+}
+
+// AddServer starts the Run.
+func (p *Panel) AddServer(_ context.Context, _ plane.Actor, w control.ServerWish) (plane.Server, plane.Run, error) {
+	run, err := p.start("AddServer", w)
+	return server(), run, err
+}
+
+// Servers answers s1.
+func (p *Panel) Servers(context.Context, plane.Actor) ([]control.ServerView, error) {
+	return []control.ServerView{{Server: server(), Apps: []string{"web"}}}, p.called("Servers", struct{}{})
+}
+
+// Server answers s1.
+func (p *Panel) Server(_ context.Context, _ plane.Actor, name string) (control.ServerView, error) {
+	return control.ServerView{Server: server(), Apps: []string{"web"}}, p.called("Server", name)
+}
+
+// RemoveServer does nothing.
+func (p *Panel) RemoveServer(_ context.Context, _ plane.Actor, name string) error {
+	return p.called("RemoveServer", name)
+}
+
+// SurveyServer answers s1's survey.
+func (p *Panel) SurveyServer(_ context.Context, _ plane.Actor, name string) (plane.Survey, error) {
+	return server().Survey, p.called("SurveyServer", name)
+}
+
+// ProvisionServer starts the Run.
+func (p *Panel) ProvisionServer(_ context.Context, _ plane.Actor, name string) (plane.Run, error) {
+	return p.start("ProvisionServer", name)
+}
+
+func app() control.AppView {
+	live := deployment()
+	return control.AppView{
+		App: plane.App{
+			ID: "app_1", Name: "web", Kind: plane.KindNodeJS, Repository: "https://example.com/web.git", Branch: "main",
+			Domains: []string{"web.example.com"}, Spec: plane.Spec{}.WithDefaults(plane.KindNodeJS), DeployKey: "ssh-ed25519 BBBB",
+			DeployKeyPEM: []byte("hunter2"), State: plane.AppLive, Since: At(), Balancer: plane.NewLoadBalancer(), CreatedAt: At(),
+		},
+		ServerName: "s1", Live: &live,
+	}
+}
+
+// CreateApp starts the Run unless told not to.
+func (p *Panel) CreateApp(_ context.Context, _ plane.Actor, w control.AppWish) (plane.App, *plane.Run, error) {
+	run, err := p.start("CreateApp", w)
+	if w.NoDeploy {
+		return app().App, nil, err
+	}
+	return app().App, &run, err
+}
+
+// Apps answers web.
+func (p *Panel) Apps(context.Context, plane.Actor) ([]control.AppView, error) {
+	return []control.AppView{app()}, p.called("Apps", struct{}{})
+}
+
+// App answers web.
+func (p *Panel) App(_ context.Context, _ plane.Actor, name string) (control.AppView, error) {
+	return app(), p.called("App", name)
+}
+
+// ChangeApp changes nothing.
+func (p *Panel) ChangeApp(_ context.Context, _ plane.Actor, name string, c control.AppChange) (plane.App, error) {
+	p.about("ChangeApp", name)
+	return app().App, p.called("ChangeApp", c)
+}
+
+// RemoveApp starts the Run.
+func (p *Panel) RemoveApp(_ context.Context, _ plane.Actor, name string) (plane.Run, error) {
+	return p.start("RemoveApp", name)
+}
+
+// SetVariables records them.
+func (p *Panel) SetVariables(_ context.Context, _ plane.Actor, app string, values map[string]string) error {
+	p.about("SetVariables", app)
+	return p.called("SetVariables", values)
+}
+
+// UnsetVariables does nothing.
+func (p *Panel) UnsetVariables(_ context.Context, _ plane.Actor, app string, names []string) error {
+	p.about("UnsetVariables", app)
+	return p.called("UnsetVariables", names)
+}
+
+// Variables answers one, and its value even when it should not: the door must
+// drop it.
+func (p *Panel) Variables(_ context.Context, _ plane.Actor, app string, reveal bool) ([]control.VariableView, error) {
+	p.about("Variables", app)
+	return []control.VariableView{{Name: "KEY", Value: "hunter2", Length: 7, UpdatedAt: At()}}, p.called("Variables", reveal)
+}
+
+// ApplyVariables starts the Run.
+func (p *Panel) ApplyVariables(_ context.Context, _ plane.Actor, app string) (*plane.Run, error) {
+	run, err := p.start("ApplyVariables", app)
+	if app == "unchanged" {
+		return nil, err
+	}
+	return &run, err
+}
+
+func deployment() plane.Deployment {
+	return plane.Deployment{
+		ID: "dep_1", RunID: "run_1", Trigger: plane.TriggerManual, Ref: "main", Commit: "0123456789012345678901234567890123456789",
+		Author: "Ann", Subject: "Begin", ReleaseID: "20260304050607-0123456", Slot: plane.SlotA, Variables: []byte("hunter2"),
+		State: plane.DeploymentCompleted, Actor: "me@example.com", CreatedAt: At(), StartedAt: At(), LiveAt: At(), FinishedAt: At().Add(time.Minute),
+	}
+}
+
+// Deploy starts the Run.
+func (p *Panel) Deploy(_ context.Context, _ plane.Actor, app string, w control.DeployWish) (plane.Deployment, plane.Run, error) {
+	p.about("Deploy", app)
+	run, err := p.start("Deploy", w)
+	return deployment(), run, err
+}
+
+// Deployments answers one.
+func (p *Panel) Deployments(_ context.Context, _ plane.Actor, app, before string, limit int) ([]plane.Deployment, error) {
+	p.about("Deployments", app)
+	return []plane.Deployment{deployment()}, p.called("Deployments", fmt.Sprintf("%s %d", before, limit))
+}
+
+// Deployment answers one.
+func (p *Panel) Deployment(_ context.Context, _ plane.Actor, id string) (plane.Deployment, error) {
+	return deployment(), p.called("Deployment", id)
+}
+
+// CancelDeployment answers the Run.
+func (p *Panel) CancelDeployment(_ context.Context, _ plane.Actor, id string) (plane.Run, error) {
+	return p.start("CancelDeployment", id)
+}
+
+// EnableBalancer starts the Run.
+func (p *Panel) EnableBalancer(_ context.Context, _ plane.Actor, app string, w control.BalancerWish) (plane.Run, error) {
+	p.about("EnableBalancer", app)
+	return p.start("EnableBalancer", w)
+}
+
+func backend() control.BackendView {
+	return control.BackendView{
+		Backend: plane.Backend{
+			ID: "bck_1", Primary: true, Enabled: true, Placed: true, Weight: 1, ReleaseID: "20260304050607-0123456",
+			Health: plane.Health{
+				State: plane.BackendUnhealthy, Since: At(), CheckedAt: At(), Vantage: "s1, forwarded over SSH", Answer: "HTTP 404",
+				Reason: "answered 404; expected 200, 201, 204, 301 or 302", Latency: plane.Duration(3 * time.Millisecond),
+			},
+		},
+		AppName: "web", ServerName: "s1", Address: "198.18.1.1:20003",
+	}
+}
+
+// Balancer answers the one of web.
+func (p *Panel) Balancer(_ context.Context, _ plane.Actor, app string) (control.BalancerView, error) {
+	lb := plane.NewLoadBalancer()
+	lb.Status = plane.BalancerOn
+	return control.BalancerView{LoadBalancer: lb, App: "web", Path: "/up", Backends: []control.BackendView{backend()}}, p.called("Balancer", app)
+}
+
+// AddBackend starts the Run.
+func (p *Panel) AddBackend(_ context.Context, _ plane.Actor, app string, w control.BackendWish) (plane.Run, error) {
+	p.about("AddBackend", app)
+	return p.start("AddBackend", w)
+}
+
+// Backends answers the primary's.
+func (p *Panel) Backends(_ context.Context, _ plane.Actor, app string) ([]control.BackendView, error) {
+	return []control.BackendView{backend()}, p.called("Backends", app)
+}
+
+// Backend answers the primary's.
+func (p *Panel) Backend(_ context.Context, _ plane.Actor, app, server string) (control.BackendView, error) {
+	p.about("Backend", app)
+	return backend(), p.called("Backend", server)
+}
+
+// Runs answers the Run.
+func (p *Panel) Runs(_ context.Context, _ plane.Actor, f control.RunFilter) ([]control.RunView, error) {
+	err := p.called("Runs", f)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return []control.RunView{p.run}, err
+}
+
+// Run answers the Run.
+func (p *Panel) Run(_ context.Context, _ plane.Actor, id string) (control.RunView, error) {
+	err := p.called("Run", id)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.run, err
+}
+
+// CancelRun ends the Run.
+func (p *Panel) CancelRun(_ context.Context, _ plane.Actor, id string) (control.RunView, error) {
+	p.about("CancelRun", id)
+	err := p.called("CancelRun", id)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.run.Cancel = true
+	return p.run, err
+}
+
+// Events waits as control does.
+func (p *Panel) Events(ctx context.Context, _ plane.Actor, id string, after int64, wait time.Duration) ([]plane.Event, error) {
+	p.about("Events", id)
+	if err := p.called("Events", wait); err != nil {
+		return nil, err
+	}
+	deadline := time.NewTimer(wait)
+	defer deadline.Stop()
+	for {
+		p.mu.Lock()
+		fresh, ended, woken := p.events[min(after, int64(len(p.events))):], p.run.State.Ended(), p.woken
+		p.mu.Unlock()
+		if len(fresh) > 0 || ended {
+			return fresh, nil
+		}
+		select {
+		case <-woken:
+		case <-deadline.C:
+			return nil, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// Audits answers one line.
+func (p *Panel) Audits(_ context.Context, _ plane.Actor, before string, limit int) ([]plane.Audit, error) {
+	return []plane.Audit{{ID: "aud_1", Time: At(), Email: "me@example.com", From: "127.0.0.1", Action: "app.create", Subject: "web"}},
+		p.called("Audits", fmt.Sprintf("%s %d", before, limit))
+}
