@@ -30,6 +30,9 @@ DOCUMENTATION = """
 EVENTS, ALIVE = 3, 4
 OUTPUT_LIMIT = 64 * 1024
 MESSAGE_LIMIT = 8 * 1024
+# Steps of the playbook's own bookkeeping: nobody wants to read of them.
+SILENT = {"meta", "set_fact", "ansible.builtin.meta", "ansible.builtin.set_fact"}
+COMMAND_FAILED = "non-zero return code"
 
 
 def is_pipe(descriptor):
@@ -86,6 +89,8 @@ class CallbackModule(CallbackBase):
 
     def _result(self, kind, result, label=""):
         data = result._result
+        if result._task.action in SILENT and kind in ("ok", "changed", "skipped"):
+            return
         host = result._host.get_name()
         started = self._started.get((host, result._task._uuid))
         fields = {
@@ -104,6 +109,9 @@ class CallbackModule(CallbackBase):
         message = data.get("msg")
         if message is not None and not isinstance(message, str):
             message = json.dumps(message, default=str)
+        if message == COMMAND_FAILED:
+            # Our steps, like most programs, give their reason last.
+            message = (tail(data.get("stderr")).strip().splitlines() or [message])[-1]
         if label:
             message = label + (": " + message if message else "")
         rc = data.get("rc")
@@ -123,7 +131,8 @@ class CallbackModule(CallbackBase):
         self._write("play", message=play.get_name())
 
     def v2_playbook_on_task_start(self, task, is_conditional):
-        self._write("task", task=task.get_name())
+        if task.action not in SILENT:
+            self._write("task", task=task.get_name())
 
     def v2_playbook_on_handler_task_start(self, task):
         self._write("task", task=task.get_name())

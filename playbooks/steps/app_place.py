@@ -1,6 +1,7 @@
 """User, folders and files of an app's slot.
 
-SPEC: app, slot, release, slot_tar (base64), rebuild, firewall_rules. Prints "release is here" when nothing is to be unpacked or built.
+SPEC: app, kind, slot, release, slot_tar (base64), rebuild, firewall_rules. Prints "release is here" when nothing is to be unpacked
+or built, "runtime is missing" when the kind's runtime must be installed first.
 """
 
 import base64
@@ -81,3 +82,5 @@ make_folders()
 place_files()
 clear_release()
 app_rules(SPEC["firewall_rules"])
+if SPEC["kind"] == "nodejs" and not (shutil.which("node") and shutil.which("npm")):
+    say("runtime is missing")

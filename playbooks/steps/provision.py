@@ -1,6 +1,6 @@
 """Makes a fresh server ready for apps.
 
-SPEC: panel (id), guard, sudoers, sshd, sysctl (texts of files).
+SPEC: panel (id), adopt, guard, sudoers, sshd, sysctl (texts of files).
 """
 
 import glob
@@ -11,12 +11,18 @@ DEFAULT_SITE = "/etc/nginx/sites-enabled/default"
 DEFAULT_FILE = "/etc/nginx/sites-available/default"
 
 
+def check_owner():
+    owner = (read("/etc/serverplane/panel") or b"").decode("utf-8", "replace").strip()
+    if owner not in ("", SPEC["panel"]) and not SPEC["adopt"]:
+        fail("this server belongs to another panel (%s); adopt it to take it over" % owner)
+
+
 def install_packages():
     """Nginx must not start by being installed: its packaged site would answer on port 80 or fail to bind it."""
     policy = "/usr/sbin/policy-rc.d"
     ours = not os.path.lexists(policy)
     if ours:
-        write(policy, "#!/bin/sh\n[ \"$1\" = nginx ] && exit 101\nexit 0\n", 0o755)
+        write(policy, "#!/bin/sh\ncase $1 in nginx|nginx.service) exit 101;; esac\nexit 0\n", 0o755)
     try:
         install(PACKAGES)
     finally:
@@ -109,6 +115,8 @@ def nginx():
     if only_default() and packaged_default():
         os.unlink(DEFAULT_SITE)
         changed("removed Debian's unchanged default site of Nginx")
+        if active("nginx.service"):
+            run("systemctl", "reload", "nginx.service")
     if not os.path.exists("/etc/systemd/system/multi-user.target.wants/nginx.service"):
         run("systemctl", "enable", "nginx.service")
         changed("nginx starts at boot")
@@ -125,6 +133,7 @@ def nginx():
     changed("nginx started")
 
 
+check_owner()
 install_packages()
 calm_needrestart()
 folders()

@@ -14,6 +14,7 @@ import time
 
 STATE = "/var/lib/serverplane"
 RUNTIME = "/run/serverplane"
+TRY_AGAIN = 75
 APT = {
     "DEBIAN_FRONTEND": "noninteractive",
     "NEEDRESTART_MODE": "l",
@@ -30,13 +31,13 @@ def changed(what):
     say("changed: " + what)
 
 
-def fail(reason, detail=""):
+def fail(reason, detail="", code=1):
     """Ends the step. The reason is the last line of standard error: that is what a person reads first."""
     if detail:
         say(detail)
     sys.stdout.flush()
     sys.stderr.write(reason + "\n")
-    sys.exit(1)
+    sys.exit(code)
 
 
 def run(*args, check=True, **kwargs):
@@ -115,11 +116,20 @@ def missing_packages(names):
     return [n for n in names if n not in installed]
 
 
+def package_locks_free():
+    """Ends the step with TRY_AGAIN, naming who works with the package system; tasks/step.yml repeats it for 10 minutes."""
+    locks = ("/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock", "/var/lib/apt/lists/lock")
+    holders = sorted({holder for holder in map(lock_holder, locks) if holder})
+    if holders:
+        fail("waiting for %s to release the package system" % ", ".join(holders), code=TRY_AGAIN)
+
+
 def install(names):
     """Installs what is missing, asking nothing and restarting nothing."""
     missing = missing_packages(names)
     if not missing:
         return []
+    package_locks_free()
     options = ["-q", "-o", "DPkg::Lock::Timeout=600", "-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"]
     run("apt-get", "update", "-q", "-o", "DPkg::Lock::Timeout=600", env=APT)
     run("apt-get", "install", "-y", "--no-install-recommends", *options, *missing, env=APT)
