@@ -1,0 +1,246 @@
+package control
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/serverplane/serverplane/internal/plane"
+	"github.com/serverplane/serverplane/internal/store"
+)
+
+// CreateApp creates an app on its primary and, unless NoDeploy, queues its
+// first deployment; the Run is nil then.
+func (c *Control) CreateApp(ctx context.Context, actor plane.Actor, w AppWish) (plane.App, *plane.Run, error) {
+	app := newApp(w)
+	app.Since, app.CreatedAt = c.now().UTC(), c.now().UTC()
+	if err := app.Check(c.insecure); err != nil {
+		return plane.App{}, nil, err
+	}
+	if err := c.giveKey(&app); err != nil {
+		return plane.App{}, nil, err
+	}
+	var run *plane.Run
+	err := c.change(ctx, actor, "app.create", w.Name, func(tx *store.Tx) error {
+		server, err := serverByName(ctx, tx, w.Server)
+		if err != nil {
+			return err
+		}
+		if err := c.settle(ctx, tx, &app, server); err != nil || w.NoDeploy {
+			return err
+		}
+		_, queued, err := c.deploy(ctx, tx, actor, app, deployOrder{trigger: plane.TriggerManual, ref: app.Branch})
+		run = &queued
+		return err
+	})
+	if err != nil {
+		return plane.App{}, nil, err
+	}
+	c.hub.Publish(TopicQueue)
+	return app, run, nil
+}
+
+func newApp(w AppWish) plane.App {
+	if w.Kind == "" {
+		w.Kind = plane.KindNodeJS
+	}
+	if w.Branch == "" {
+		w.Branch = plane.DefaultBranch
+	}
+	return plane.App{
+		ID: plane.NewID(plane.PrefixApp), Name: w.Name, Kind: w.Kind, Repository: w.Repository, Branch: w.Branch,
+		Domains: w.Domains, Spec: w.Spec.WithDefaults(w.Kind), State: plane.AppNew, Balancer: plane.NewLoadBalancer(),
+	}
+}
+
+// giveKey makes the app's own deploy key; the private half is sealed at once.
+func (c *Control) giveKey(app *plane.App) error {
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return fmt.Errorf("make deploy key: %w", err)
+	}
+	block, err := ssh.MarshalPrivateKey(private, "serverplane "+app.Name)
+	if err != nil {
+		return fmt.Errorf("encode deploy key: %w", err)
+	}
+	line, err := ssh.NewPublicKey(public)
+	if err != nil {
+		return fmt.Errorf("encode deploy key: %w", err)
+	}
+	app.DeployKey = strings.TrimSpace(string(ssh.MarshalAuthorizedKey(line))) + " serverplane-" + app.Name
+	app.DeployKeyPEM, err = c.box.Seal(pem.EncodeToMemory(block), plane.SealDeployKey(app.ID))
+	return err
+}
+
+// settle stores the app and its first backend, the primary's own.
+func (c *Control) settle(ctx context.Context, tx *store.Tx, app *plane.App, primary plane.Server) error {
+	if err := refuseAsPrimary(ctx, tx, primary, *app); err != nil {
+		return err
+	}
+	app.ServerID = primary.ID
+	if err := tx.CreateApp(ctx, *app); err != nil {
+		return err
+	}
+	_, err := c.placeBackend(ctx, tx, *app, primary, plane.Backend{Primary: true, Weight: 1})
+	return err
+}
+
+func refuseAsPrimary(ctx context.Context, tx *store.Tx, s plane.Server, app plane.App) error {
+	if s.State != plane.ServerReady {
+		return plane.Conflict(fmt.Sprintf("server %q is %s, not ready", s.Name, s.State), "see server show "+s.Name)
+	}
+	if taken := s.Survey.Port80Taken(); taken != "" {
+		return plane.Conflict(fmt.Sprintf("port 80 of %q is held by %s; it can be a backend, not a primary", s.Name, taken), "choose another server")
+	}
+	return refuseNames(ctx, tx, s.ID, app)
+}
+
+// refuseNames holds that a name is on one app per primary, and that one app at
+// most answers any name there.
+func refuseNames(ctx context.Context, tx *store.Tx, primary string, app plane.App) error {
+	others, err := tx.AppsOn(ctx, primary)
+	if err != nil {
+		return err
+	}
+	for _, o := range others {
+		if o.ID == app.ID || o.ServerID != primary {
+			continue
+		}
+		if len(app.Domains) == 0 && len(o.Domains) == 0 {
+			return plane.Conflict(fmt.Sprintf("app %q already answers any name on that server", o.Name), "give this one a --domain")
+		}
+		for _, d := range app.Domains {
+			if slices.Contains(o.Domains, d) {
+				return plane.Conflict(fmt.Sprintf("%s belongs to app %q on that server", d, o.Name), "choose another domain")
+			}
+		}
+	}
+	return nil
+}
+
+// Apps lists all apps.
+func (c *Control) Apps(ctx context.Context, _ plane.Actor) ([]AppView, error) {
+	return read(ctx, c.store, func(tx *store.Tx) ([]AppView, error) {
+		apps, err := tx.Apps(ctx)
+		if err != nil {
+			return nil, err
+		}
+		views := make([]AppView, len(apps))
+		for i, a := range apps {
+			if views[i], err = c.viewApp(ctx, tx, a); err != nil {
+				return nil, err
+			}
+		}
+		return views, nil
+	})
+}
+
+// App shows one app.
+func (c *Control) App(ctx context.Context, _ plane.Actor, name string) (AppView, error) {
+	return read(ctx, c.store, func(tx *store.Tx) (AppView, error) {
+		a, err := appByName(ctx, tx, name)
+		if err != nil {
+			return AppView{}, err
+		}
+		return c.viewApp(ctx, tx, a)
+	})
+}
+
+func (c *Control) viewApp(ctx context.Context, tx *store.Tx, a plane.App) (AppView, error) {
+	server, err := tx.Server(ctx, a.ServerID)
+	if err != nil {
+		return AppView{}, fmt.Errorf("find the primary of %s: %w", a.Name, err)
+	}
+	view := AppView{App: a, ServerName: server.Name}
+	if a.LiveID == "" {
+		return view, nil
+	}
+	live, err := tx.Deployment(ctx, a.LiveID)
+	if err != nil {
+		return AppView{}, fmt.Errorf("find the live deployment of %s: %w", a.Name, err)
+	}
+	view.Live = &live
+	same, err := c.applied(ctx, tx, a, live)
+	view.Unapplied = !same
+	return view, err
+}
+
+// ChangeApp changes how an app is built, run and reached.
+func (c *Control) ChangeApp(ctx context.Context, actor plane.Actor, name string, ch AppChange) (plane.App, error) {
+	var app plane.App
+	err := c.change(ctx, actor, "app.set", name, func(tx *store.Tx) (err error) {
+		if app, err = appByName(ctx, tx, name); err != nil {
+			return err
+		}
+		ch.apply(&app)
+		if err := app.Check(c.insecure); err != nil {
+			return err
+		}
+		if err := refuseNames(ctx, tx, app.ServerID, app); err != nil {
+			return err
+		}
+		if err := tx.UpdateApp(ctx, app); err != nil {
+			return err
+		}
+		_, err = tx.RaiseTree(ctx, app.ServerID)
+		return err
+	})
+	c.hub.Publish(TopicTree)
+	return app, err
+}
+
+func (ch AppChange) apply(a *plane.App) {
+	put(&a.Branch, ch.Branch)
+	put(&a.Domains, ch.Domains)
+	put(&a.Spec.Build, ch.Build)
+	put(&a.Spec.Start, ch.Start)
+	put(&a.Spec.RunOnce, ch.RunOnce)
+	put(&a.Spec.Root, ch.Root)
+	put(&a.Spec.HealthPath, ch.HealthPath)
+}
+
+func put[T any](at *T, value *T) {
+	if value != nil {
+		*at = *value
+	}
+}
+
+// RemoveApp queues the removal of an app from all its servers.
+func (c *Control) RemoveApp(ctx context.Context, actor plane.Actor, name string) (plane.Run, error) {
+	var run plane.Run
+	err := c.change(ctx, actor, "app.remove", name, func(tx *store.Tx) error {
+		app, err := appByName(ctx, tx, name)
+		if err != nil {
+			return err
+		}
+		servers, err := serversOf(ctx, tx, app.ID)
+		if err != nil {
+			return err
+		}
+		run, err = c.enqueue(ctx, tx, actor, plane.Run{
+			Kind: plane.RunRemoveApp, AppID: app.ID, Servers: servers, Locks: []string{plane.AppLock(app.ID)},
+		})
+		return err
+	})
+	c.hub.Publish(TopicQueue)
+	return run, err
+}
+
+// serversOf lists the ids of the servers an app has a backend on.
+func serversOf(ctx context.Context, tx *store.Tx, appID string) ([]string, error) {
+	backends, err := tx.BackendsOf(ctx, appID)
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]string, len(backends))
+	for i, b := range backends {
+		ids[i] = b.ServerID
+	}
+	return ids, nil
+}

@@ -1,0 +1,112 @@
+// Package control holds the verbs a person can do, for every door alike. A
+// verb checks the wish, lets the domain decide, and writes desired state, a
+// Run and an audit line in one transaction; it never works on a server itself.
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/serverplane/serverplane/internal/plane"
+	"github.com/serverplane/serverplane/internal/secret"
+	"github.com/serverplane/serverplane/internal/store"
+	"github.com/serverplane/serverplane/internal/stream"
+)
+
+// Surveyor looks at servers; it is the one thing a verb may ask outside the
+// panel, because a person waits for the answer.
+type Surveyor interface {
+	HostKey(ctx context.Context, address netip.Addr, port int) (plane.HostKey, error)
+	Look(ctx context.Context, e plane.Entrance) (plane.Survey, error)
+	Install(ctx context.Context, e plane.Entrance) error
+	Survey(ctx context.Context, s plane.Server) (plane.Survey, error)
+}
+
+// Config is what Control works with.
+type Config struct {
+	Store    *store.Store
+	Box      *secret.Box
+	Hub      *stream.Hub
+	Surveyor Surveyor
+	Now      func() time.Time
+	PanelID  string
+	PanelKey string // authorized_keys form
+	Insecure bool   // let http, git and file repositories through
+	Log      *slog.Logger
+}
+
+// Control carries the verbs.
+type Control struct {
+	store    *store.Store
+	box      *secret.Box
+	hub      *stream.Hub
+	surveyor Surveyor
+	now      func() time.Time
+	panelID  string
+	panelKey string
+	insecure bool
+	log      *slog.Logger
+}
+
+// New returns the verbs; it starts nothing.
+func New(c Config) *Control {
+	return &Control{
+		store: c.Store, box: c.Box, hub: c.Hub, surveyor: c.Surveyor, now: c.Now,
+		panelID: c.PanelID, panelKey: c.PanelKey, insecure: c.Insecure, log: c.Log,
+	}
+}
+
+// Topics of the hub: hints that something about a thing changed.
+const TopicQueue = "queue" // a Run was queued, or a lock became free
+
+// TopicRun names the hint that a Run or its log changed.
+func TopicRun(id string) string { return "run:" + id }
+
+// TopicCancel names the hint that someone asked a Run to stop.
+func TopicCancel(id string) string { return "cancel:" + id }
+
+// TopicTree names the hint that a server's desired Nginx tree changed.
+const TopicTree = "tree"
+
+// change runs one verb's transaction and writes who did it.
+func (c *Control) change(ctx context.Context, actor plane.Actor, action, subject string, fn func(tx *store.Tx) error) error {
+	return c.store.Write(ctx, func(tx *store.Tx) error {
+		if err := fn(tx); err != nil {
+			return err
+		}
+		return tx.AppendAudit(ctx, plane.Audit{
+			ID: plane.NewID(plane.PrefixAudit), Time: c.now().UTC(), UserID: actor.UserID, Email: actor.Email,
+			From: actor.From, Action: action, Subject: subject,
+		})
+	})
+}
+
+// enqueue writes a Run for the actor; publish its hint after the transaction.
+func (c *Control) enqueue(ctx context.Context, tx *store.Tx, actor plane.Actor, r plane.Run) (plane.Run, error) {
+	r.ID, r.State, r.Actor, r.CreatedAt = plane.NewID(plane.PrefixRun), plane.RunQueued, actor.Email, c.now().UTC()
+	if err := tx.Enqueue(ctx, r); err != nil {
+		return plane.Run{}, fmt.Errorf("queue %s: %w", r.Kind, err)
+	}
+	return r, nil
+}
+
+func serverByName(ctx context.Context, tx *store.Tx, name string) (plane.Server, error) {
+	s, err := tx.ServerByName(ctx, name)
+	return s, orNotFound(err, "server", name)
+}
+
+func appByName(ctx context.Context, tx *store.Tx, name string) (plane.App, error) {
+	a, err := tx.AppByName(ctx, name)
+	return a, orNotFound(err, "app", name)
+}
+
+func orNotFound(err error, noun, name string) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return plane.NotFound(noun, name)
+	}
+	return err
+}

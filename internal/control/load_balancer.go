@@ -1,0 +1,71 @@
+package control
+
+import (
+	"context"
+	"slices"
+
+	"github.com/serverplane/serverplane/internal/plane"
+	"github.com/serverplane/serverplane/internal/store"
+)
+
+// WarningFiles is the id of the warning every person who balances an app must
+// have read: files written on one backend do not exist on the others.
+const WarningFiles = "local_writes"
+
+// EnableBalancer makes an app's entry a load balancer. The person must have
+// read that ServerPlane never syncs files.
+func (c *Control) EnableBalancer(ctx context.Context, actor plane.Actor, app string, w BalancerWish) (plane.Run, error) {
+	if w.Method == "" {
+		w.Method = plane.RoundRobin
+	}
+	if err := plane.CheckMethod("method", w.Method); err != nil {
+		return plane.Run{}, err
+	}
+	if !slices.Contains(w.Acknowledge, WarningFiles) {
+		return plane.Run{}, plane.Invalid("acknowledge",
+			"files written on one backend do not exist on the others; ServerPlane never syncs files",
+			"make the app stateless, then send acknowledge ["+WarningFiles+"] (lb enable --yes)")
+	}
+	var run plane.Run
+	err := c.change(ctx, actor, "lb.enable", app, func(tx *store.Tx) error {
+		a, err := appByName(ctx, tx, app)
+		if err != nil {
+			return err
+		}
+		if err := mayEnable(a); err != nil {
+			return err
+		}
+		a.Balancer.Method, a.Balancer.Status, a.Balancer.Reason = w.Method, plane.BalancerApplying, ""
+		if err := tx.SetBalancer(ctx, a.ID, a.Balancer); err != nil {
+			return err
+		}
+		run, err = c.enqueue(ctx, tx, actor, plane.Run{
+			Kind: plane.RunEnable, AppID: a.ID, Servers: []string{a.ServerID}, Locks: []string{plane.AppLock(a.ID)},
+		})
+		return err
+	})
+	c.hub.Publish(TopicQueue)
+	return run, err
+}
+
+func mayEnable(a plane.App) error {
+	switch {
+	case a.State != plane.AppLive:
+		return plane.Conflict("the app has no completed deployment yet", "deploy "+a.Name+" first")
+	case a.Balancer.Status == plane.BalancerOn || a.Balancer.Status == plane.BalancerApplying:
+		return plane.Conflict("load balancing is already "+string(a.Balancer.Status), "add backends with backend add")
+	}
+	return nil
+}
+
+// Balancer shows an app's load balancer.
+func (c *Control) Balancer(ctx context.Context, _ plane.Actor, app string) (BalancerView, error) {
+	return read(ctx, c.store, func(tx *store.Tx) (BalancerView, error) {
+		a, err := appByName(ctx, tx, app)
+		if err != nil {
+			return BalancerView{}, err
+		}
+		backends, err := viewBackends(ctx, tx, a)
+		return BalancerView{LoadBalancer: a.Balancer, App: a.Name, Path: a.Spec.HealthPath, Backends: backends}, err
+	})
+}

@@ -1,0 +1,165 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/serverplane/serverplane/internal/plane"
+	"github.com/serverplane/serverplane/internal/store"
+)
+
+// Runs lists Runs, newest first.
+func (c *Control) Runs(ctx context.Context, _ plane.Actor, f RunFilter) ([]RunView, error) {
+	return read(ctx, c.store, func(tx *store.Tx) ([]RunView, error) {
+		filter := store.RunFilter{Before: f.Before, Limit: f.Limit}
+		if f.App != "" {
+			a, err := appByName(ctx, tx, f.App)
+			if err != nil {
+				return nil, err
+			}
+			filter.AppID = a.ID
+		}
+		runs, err := tx.Runs(ctx, filter)
+		if err != nil {
+			return nil, err
+		}
+		views := make([]RunView, len(runs))
+		for i, r := range runs {
+			if views[i], err = viewRun(ctx, tx, r); err != nil {
+				return nil, err
+			}
+		}
+		return views, nil
+	})
+}
+
+// Run shows one Run and, while it is queued, what it waits for.
+func (c *Control) Run(ctx context.Context, _ plane.Actor, id string) (RunView, error) {
+	return read(ctx, c.store, func(tx *store.Tx) (RunView, error) {
+		r, err := tx.Run(ctx, id)
+		if err != nil {
+			return RunView{}, orNotFound(err, "run", id)
+		}
+		return viewRun(ctx, tx, r)
+	})
+}
+
+func viewRun(ctx context.Context, tx *store.Tx, r plane.Run) (RunView, error) {
+	view := RunView{Run: r}
+	if r.AppID != "" {
+		a, err := tx.App(ctx, r.AppID)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return RunView{}, err
+		}
+		view.AppName = a.Name
+	}
+	for _, id := range r.Servers {
+		s, err := tx.Server(ctx, id)
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return RunView{}, err
+		}
+		view.ServerNames = append(view.ServerNames, s.Name)
+	}
+	var err error
+	view.WaitsFor, err = waitsFor(ctx, tx, r)
+	return view, err
+}
+
+func waitsFor(ctx context.Context, tx *store.Tx, r plane.Run) (string, error) {
+	if r.State != plane.RunQueued {
+		return "", nil
+	}
+	blocking, err := tx.Blocking(ctx, r.ID)
+	if err != nil || len(blocking) == 0 {
+		return "", err
+	}
+	return fmt.Sprintf("%s %s to end", blocking[0].Kind, blocking[0].ID), nil
+}
+
+// CancelRun asks a Run to stop; a queued one ends at once.
+func (c *Control) CancelRun(ctx context.Context, actor plane.Actor, id string) (RunView, error) {
+	err := c.change(ctx, actor, "run.cancel", id, func(tx *store.Tx) error {
+		r, err := tx.Run(ctx, id)
+		if err != nil {
+			return orNotFound(err, "run", id)
+		}
+		if err := tx.RequestCancel(ctx, id, c.now().UTC()); err != nil {
+			return err
+		}
+		if r.State == plane.RunQueued {
+			return cancelQueued(ctx, tx, r, c.now().UTC())
+		}
+		return nil
+	})
+	if err != nil {
+		return RunView{}, err
+	}
+	c.hub.Publish(TopicCancel(id))
+	c.hub.Publish(TopicRun(id))
+	c.hub.Publish(TopicQueue)
+	return c.Run(ctx, actor, id)
+}
+
+// cancelQueued takes back what a Run that never began had announced.
+func cancelQueued(ctx context.Context, tx *store.Tx, r plane.Run, now time.Time) error {
+	if _, err := tx.AppendEvents(ctx, r.ID, []plane.Event{{Time: now, Kind: plane.EventEnd, Text: "cancelled before it began"}}); err != nil {
+		return err
+	}
+	if r.DeploymentID != "" {
+		d, err := tx.Deployment(ctx, r.DeploymentID)
+		if err != nil {
+			return err
+		}
+		d.State, d.Reason, d.FinishedAt = plane.DeploymentCancelled, "cancelled before it began", now
+		return tx.UpdateDeployment(ctx, d)
+	}
+	if r.Kind == plane.RunEnable {
+		a, err := tx.App(ctx, r.AppID)
+		if err != nil {
+			return err
+		}
+		a.Balancer.Status = plane.BalancerOff
+		return tx.SetBalancer(ctx, a.ID, a.Balancer)
+	}
+	return nil
+}
+
+// Events returns up to 500 lines of a Run's log after the given one. When there
+// is none yet and the Run has not ended it waits, at most as long as said.
+func (c *Control) Events(ctx context.Context, _ plane.Actor, runID string, after int64, wait time.Duration) ([]plane.Event, error) {
+	hint, stop := c.hub.Subscribe(TopicRun(runID))
+	defer stop()
+	deadline := time.NewTimer(wait)
+	defer deadline.Stop()
+	for {
+		events, ended, err := c.events(ctx, runID, after)
+		if err != nil || len(events) > 0 || ended {
+			return events, err
+		}
+		select {
+		case <-hint:
+		case <-deadline.C:
+			return nil, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func (c *Control) events(ctx context.Context, runID string, after int64) (events []plane.Event, ended bool, err error) {
+	err = c.store.Read(ctx, func(tx *store.Tx) error {
+		r, err := tx.Run(ctx, runID)
+		if err != nil {
+			return orNotFound(err, "run", runID)
+		}
+		ended = r.State.Ended()
+		events, err = tx.Events(ctx, runID, after, 500)
+		return err
+	})
+	return events, ended, err
+}

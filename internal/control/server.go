@@ -1,0 +1,292 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/serverplane/serverplane/internal/plane"
+	"github.com/serverplane/serverplane/internal/store"
+)
+
+// PanelKey is the panel's public key, for a person to paste.
+func (c *Control) PanelKey(context.Context, plane.Actor) (string, error) { return c.panelKey, nil }
+
+// HostKey asks a server for its host key, so that a person can compare it.
+func (c *Control) HostKey(ctx context.Context, _ plane.Actor, address string, port int) (plane.HostKey, error) {
+	addr, err := plane.CheckAddress("address", address)
+	if err != nil {
+		return plane.HostKey{}, err
+	}
+	if err := checkPort(port); err != nil {
+		return plane.HostKey{}, err
+	}
+	return c.surveyor.HostKey(ctx, addr, port)
+}
+
+// AddServer looks at a server first, refuses what would end badly, then
+// installs the panel's key and queues provisioning. Nothing is stored when it
+// fails; it can be repeated.
+func (c *Control) AddServer(ctx context.Context, actor plane.Actor, w ServerWish) (plane.Server, plane.Run, error) {
+	entrance, err := c.entrance(ctx, &w)
+	if err != nil {
+		return plane.Server{}, plane.Run{}, err
+	}
+	survey, err := c.surveyor.Look(ctx, entrance)
+	if err != nil {
+		return plane.Server{}, plane.Run{}, err
+	}
+	server, err := c.plan(w, entrance, survey)
+	if err != nil {
+		return plane.Server{}, plane.Run{}, err
+	}
+	if err := c.surveyor.Install(ctx, entrance); err != nil {
+		return plane.Server{}, plane.Run{}, err
+	}
+	var run plane.Run
+	err = c.change(ctx, actor, "server.add", w.Name, func(tx *store.Tx) error {
+		if err := tx.CreateServer(ctx, server); err != nil {
+			return err
+		}
+		run, err = c.enqueue(ctx, tx, actor, provisionRun(server))
+		return err
+	})
+	if err != nil {
+		return plane.Server{}, plane.Run{}, err
+	}
+	c.hub.Publish(TopicQueue)
+	return server, run, nil
+}
+
+// entrance checks the wish before anything is asked of the server, and that the
+// server is the one the person means.
+func (c *Control) entrance(ctx context.Context, w *ServerWish) (plane.Entrance, error) {
+	if w.SSHPort == 0 {
+		w.SSHPort = 22
+	}
+	if w.User == "" {
+		w.User = "root"
+	}
+	if err := c.checkServer(ctx, *w); err != nil {
+		return plane.Entrance{}, err
+	}
+	addr, err := plane.CheckAddress("address", w.Address)
+	if err != nil {
+		return plane.Entrance{}, err
+	}
+	key, err := c.surveyor.HostKey(ctx, addr, w.SSHPort)
+	if err != nil {
+		return plane.Entrance{}, err
+	}
+	if w.HostKey != key.Fingerprint {
+		return plane.Entrance{}, plane.Invalid("host_key", "the server shows "+key.Fingerprint+" ("+key.Type+")",
+			"compare it on the server (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), then give it as host_key")
+	}
+	return plane.Entrance{
+		Address: addr, Port: w.SSHPort, User: w.User, Key: w.Key, Password: w.Password,
+		SudoPassword: w.SudoPassword, HostKey: key.Line,
+	}, nil
+}
+
+func (c *Control) checkServer(ctx context.Context, w ServerWish) error {
+	if err := plane.CheckName("name", w.Name); err != nil {
+		return err
+	}
+	if err := checkPort(w.SSHPort); err != nil {
+		return err
+	}
+	if err := plane.CheckLogin("user", w.User); err != nil {
+		return err
+	}
+	if err := plane.CheckFirewall("firewall", w.Firewall); err != nil {
+		return err
+	}
+	return c.store.Read(ctx, func(tx *store.Tx) error {
+		known, err := tx.Servers(ctx)
+		if err != nil {
+			return err
+		}
+		for _, s := range known {
+			if s.Name == w.Name {
+				return plane.Conflict(fmt.Sprintf("there is already a server named %q", w.Name), "choose another name")
+			}
+			if s.Address.String() == w.Address && s.SSHPort == w.SSHPort {
+				return plane.Conflict(fmt.Sprintf("%s is already the server %q", w.Address, s.Name), "use that one")
+			}
+		}
+		return nil
+	})
+}
+
+// plan decides what the server will be from what was found on it.
+func (c *Control) plan(w ServerWish, e plane.Entrance, survey plane.Survey) (plane.Server, error) {
+	firewall := w.Firewall
+	if firewall == "" {
+		firewall = survey.ChooseFirewall()
+	}
+	if err := survey.Refuse(c.panelID, w.Adopt, firewall); err != nil {
+		return plane.Server{}, err
+	}
+	private, err := choosePrivate(w, e.Address, survey)
+	if err != nil {
+		return plane.Server{}, err
+	}
+	now := c.now().UTC()
+	return plane.Server{
+		ID: plane.NewID(plane.PrefixServer), Name: w.Name, Address: e.Address, PrivateAddress: private, SSHPort: e.Port,
+		HostKey: e.HostKey, Firewall: firewall, Adopt: w.Adopt, State: plane.ServerPending, Reason: "waits for provisioning",
+		Since: now, Survey: survey, CreatedAt: now,
+	}, nil
+}
+
+func choosePrivate(w ServerWish, address netip.Addr, survey plane.Survey) (netip.Addr, error) {
+	if w.PrivateAddress == "" {
+		return survey.ChoosePrivateAddress(address), nil
+	}
+	private, err := plane.CheckAddress("private_address", w.PrivateAddress)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	if !survey.Sees(private) {
+		return netip.Addr{}, plane.Invalid("private_address", private.String()+" is on no interface of the server",
+			"it has "+strings.Join(survey.Addresses, ", "))
+	}
+	return private, nil
+}
+
+func checkPort(port int) error {
+	if port < 1 || port > 65535 {
+		return plane.Invalid("ssh_port", "must be 1 to 65535", "the usual port is 22")
+	}
+	return nil
+}
+
+func provisionRun(s plane.Server) plane.Run {
+	return plane.Run{Kind: plane.RunProvision, ServerID: s.ID, Servers: []string{s.ID}, Locks: []string{plane.PackagesLock(s.ID)}}
+}
+
+// ProvisionServer queues another provisioning; it is safe to repeat.
+func (c *Control) ProvisionServer(ctx context.Context, actor plane.Actor, name string) (plane.Run, error) {
+	var run plane.Run
+	err := c.change(ctx, actor, "server.provision", name, func(tx *store.Tx) error {
+		s, err := serverByName(ctx, tx, name)
+		if err != nil {
+			return err
+		}
+		run, err = c.enqueue(ctx, tx, actor, provisionRun(s))
+		return err
+	})
+	c.hub.Publish(TopicQueue)
+	return run, err
+}
+
+// SurveyServer looks at a server again and keeps what it found.
+func (c *Control) SurveyServer(ctx context.Context, _ plane.Actor, name string) (plane.Survey, error) {
+	s, err := read(ctx, c.store, func(tx *store.Tx) (plane.Server, error) { return serverByName(ctx, tx, name) })
+	if err != nil {
+		return plane.Survey{}, err
+	}
+	survey, err := c.surveyor.Survey(ctx, s)
+	if err != nil {
+		return plane.Survey{}, err
+	}
+	return survey, c.store.Write(ctx, func(tx *store.Tx) error {
+		now, err := tx.Server(ctx, s.ID)
+		if err != nil {
+			return err
+		}
+		now.Survey = survey
+		return tx.UpdateServer(ctx, now)
+	})
+}
+
+// RemoveServer forgets a server that carries no app. Nothing on the server is
+// changed: what it runs besides ServerPlane's apps goes on.
+func (c *Control) RemoveServer(ctx context.Context, actor plane.Actor, name string) error {
+	return c.change(ctx, actor, "server.remove", name, func(tx *store.Tx) error {
+		s, err := serverByName(ctx, tx, name)
+		if err != nil {
+			return err
+		}
+		carried, err := carriedBy(ctx, tx, s.ID)
+		if err != nil {
+			return err
+		}
+		if len(carried) > 0 {
+			return plane.Conflict(fmt.Sprintf("the server carries %s", strings.Join(carried, ", ")), "remove the apps or their backends there first")
+		}
+		if err := refuseBusy(ctx, tx, s); err != nil {
+			return err
+		}
+		return tx.DeleteServer(ctx, s.ID)
+	})
+}
+
+func refuseBusy(ctx context.Context, tx *store.Tx, s plane.Server) error {
+	runs, err := tx.Runs(ctx, store.RunFilter{ServerID: s.ID, Limit: 20})
+	if err != nil {
+		return err
+	}
+	for _, r := range runs {
+		if !r.State.Ended() {
+			return plane.Conflict("a Run is working on the server: "+r.ID, "wait for it or cancel it")
+		}
+	}
+	return nil
+}
+
+func carriedBy(ctx context.Context, tx *store.Tx, serverID string) ([]string, error) {
+	apps, err := tx.AppsOn(ctx, serverID)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, len(apps))
+	for i, a := range apps {
+		names[i] = a.Name
+	}
+	return names, nil
+}
+
+// Servers lists all servers with what they carry.
+func (c *Control) Servers(ctx context.Context, _ plane.Actor) ([]ServerView, error) {
+	return read(ctx, c.store, func(tx *store.Tx) ([]ServerView, error) {
+		servers, err := tx.Servers(ctx)
+		if err != nil {
+			return nil, err
+		}
+		views := make([]ServerView, len(servers))
+		for i, s := range servers {
+			if views[i], err = viewServer(ctx, tx, s); err != nil {
+				return nil, err
+			}
+		}
+		return views, nil
+	})
+}
+
+// Server shows one server.
+func (c *Control) Server(ctx context.Context, _ plane.Actor, name string) (ServerView, error) {
+	return read(ctx, c.store, func(tx *store.Tx) (ServerView, error) {
+		s, err := serverByName(ctx, tx, name)
+		if err != nil {
+			return ServerView{}, err
+		}
+		return viewServer(ctx, tx, s)
+	})
+}
+
+func viewServer(ctx context.Context, tx *store.Tx, s plane.Server) (ServerView, error) {
+	apps, err := carriedBy(ctx, tx, s.ID)
+	return ServerView{Server: s, Apps: apps}, err
+}
+
+// read runs a look and returns what it found.
+func read[T any](ctx context.Context, s *store.Store, fn func(tx *store.Tx) (T, error)) (T, error) {
+	var out T
+	err := s.Read(ctx, func(tx *store.Tx) (err error) {
+		out, err = fn(tx)
+		return err
+	})
+	return out, err
+}

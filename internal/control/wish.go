@@ -1,0 +1,118 @@
+package control
+
+import (
+	"time"
+
+	"github.com/serverplane/serverplane/internal/plane"
+)
+
+// ServerWish is what a person says of a server to add. Key, Password and
+// SudoPassword are used once, inside the call, and never stored.
+type ServerWish struct {
+	Name           string
+	Address        string
+	PrivateAddress string // empty: chosen from the survey
+	SSHPort        int    // 0: 22
+	User           string // empty: root
+	Key            []byte // PEM of a private key, or nil for the panel's own
+	Password       string
+	SudoPassword   string
+	HostKey        string // the fingerprint the person expects, "SHA256:…"
+	Firewall       plane.Firewall
+	Adopt          bool
+}
+
+// AppWish is what a person says of an app to create.
+type AppWish struct {
+	Name       string
+	Server     string // name of the primary
+	Kind       plane.Kind
+	Repository string
+	Branch     string
+	Domains    []string
+	Spec       plane.Spec
+	NoDeploy   bool
+}
+
+// AppChange names what to change; nil leaves as it is. In force with the next
+// deployment, the health path at once.
+type AppChange struct {
+	Branch     *string
+	Domains    *[]string
+	Build      *[]string
+	Start      *string
+	RunOnce    *[]string
+	Root       *string
+	HealthPath *string
+}
+
+// DeployWish says what to deploy.
+type DeployWish struct {
+	Ref string // commit, tag or branch; empty: the app's branch
+}
+
+// BalancerWish is the wish to balance an app.
+type BalancerWish struct {
+	Method      plane.Method // empty: round-robin
+	Acknowledge []string     // ids of the warnings the person has read
+}
+
+// BackendWish is the wish for one more backend.
+type BackendWish struct {
+	Server string
+	Weight int // 0: 1
+	Backup bool
+}
+
+// ServerView is a server with what it carries.
+type ServerView struct {
+	plane.Server
+	Apps []string // names
+}
+
+// AppView is an app with the names a person knows.
+type AppView struct {
+	plane.App
+	ServerName string
+	Live       *plane.Deployment // or nil
+	Unapplied  bool              // variables differ from the live deployment's
+}
+
+// BackendView is a backend with the names a person knows.
+type BackendView struct {
+	plane.Backend
+	AppName    string
+	ServerName string
+	Address    string // what the entry connects to: address and port of the live slot
+}
+
+// BalancerView is an app's load balancer as a person sees it.
+type BalancerView struct {
+	plane.LoadBalancer
+	App      string
+	Path     string // the health check's
+	Backends []BackendView
+}
+
+// VariableView is one variable; Value is empty unless revealed.
+type VariableView struct {
+	Name      string
+	Value     string
+	Length    int // bytes of the value
+	UpdatedAt time.Time
+}
+
+// RunView is a Run with names and what it waits for.
+type RunView struct {
+	plane.Run
+	AppName     string
+	ServerNames []string
+	WaitsFor    string // in words, or empty
+}
+
+// RunFilter narrows a list of Runs.
+type RunFilter struct {
+	App    string // name, or empty
+	Before string // cursor
+	Limit  int
+}

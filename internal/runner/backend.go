@@ -1,0 +1,254 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/serverplane/serverplane/internal/plane"
+	"github.com/serverplane/serverplane/internal/recipe"
+	"github.com/serverplane/serverplane/internal/remote"
+	"github.com/serverplane/serverplane/internal/store"
+)
+
+// addition brings the live commit to one more server and only then lets it
+// into the upstream. Every step can be repeated, so asking again continues.
+type addition struct {
+	*job
+	crew crew
+	seat recipe.Seat // the new one
+	live plane.Deployment
+}
+
+func (a *addition) do(ctx context.Context) error {
+	a.steps(5)
+	if err := a.load(ctx); err != nil {
+		return err
+	}
+	if err := a.preflight(ctx); err != nil {
+		return err
+	}
+	if err := a.step(ctx, "build and start the live commit"); err != nil {
+		return err
+	}
+	if err := a.build(ctx, []recipe.Seat{a.seat}, a.live, a.crew.app); err != nil {
+		return err
+	}
+	if err := a.compareRuntimes(ctx); err != nil {
+		return err
+	}
+	if err := a.probe(ctx); err != nil {
+		return err
+	}
+	if err := a.keepAtBoot(ctx); err != nil {
+		return err
+	}
+	return a.place(ctx)
+}
+
+func (a *addition) load(ctx context.Context) error {
+	return a.Store.Read(ctx, func(tx *store.Tx) (err error) {
+		if a.crew, err = loadCrew(ctx, tx, a.run.AppID); err != nil {
+			return err
+		}
+		for _, s := range a.crew.seats {
+			if s.Backend.ID == a.run.BackendID {
+				a.seat = s
+			}
+		}
+		if a.seat.Backend.ID == "" {
+			return fmt.Errorf("the backend is no longer part of %s", a.crew.app.Name)
+		}
+		a.live, err = tx.Deployment(ctx, a.crew.app.LiveID)
+		return err
+	})
+}
+
+// minDisk and minMemory are what a backend must have free, in MiB.
+const (
+	minDisk   = 500
+	minMemory = 128
+)
+
+// preflight measures instead of assuming: both ways between the two servers,
+// what each sees of the other, and whether there is room.
+func (a *addition) preflight(ctx context.Context) error {
+	if err := a.step(ctx, "preflight"); err != nil {
+		return err
+	}
+	primary := a.crew.primary().Server
+	if err := a.refuseUnreachable(ctx, []recipe.Seat{a.crew.primary(), a.seat}); err != nil {
+		return err
+	}
+	survey, err := a.Looker.Survey(ctx, a.seat.Server)
+	if err != nil {
+		return err
+	}
+	if survey.DiskFreeMiB < minDisk || survey.MemoryMiB < minMemory {
+		return fmt.Errorf("%s has %d MiB disk and %d MiB memory; a backend needs %d and %d",
+			a.seat.Server.Name, survey.DiskFreeMiB, survey.MemoryMiB, minDisk, minMemory)
+	}
+	seen, err := a.measure(ctx, primary, a.seat.Server)
+	if err != nil {
+		return err
+	}
+	if _, err := a.measure(ctx, a.seat.Server, primary); err != nil {
+		return err
+	}
+	return a.keepSeen(ctx, seen)
+}
+
+// measure connects from one server to the other's private address and asks the
+// other what it saw.
+func (a *addition) measure(ctx context.Context, from, to plane.Server) (netip.Addr, error) {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	s, err := a.Pool.SeenAs(ctx, recipe.Target(from), recipe.InnerTarget(to))
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("connect from %s to %s (%s): %w; is %s the address other servers use?",
+			from.Name, to.Name, to.PrivateAddress, err, to.PrivateAddress)
+	}
+	a.say(to.Name, "sees %s as %s, round trip %s", from.Name, s.Address, s.RTT.Round(10*time.Microsecond))
+	if isPublic(s.Address) || isPublic(to.PrivateAddress) {
+		a.say(to.Name, "warning: traffic between %s and %s crosses a public network", from.Name, to.Name)
+	}
+	return s.Address, nil
+}
+
+// benchmarking is 198.18.0.0/15, reserved for tests: never public.
+var benchmarking = netip.MustParsePrefix("198.18.0.0/15")
+
+func isPublic(a netip.Addr) bool {
+	return !a.IsPrivate() && !a.IsLoopback() && !a.IsLinkLocalUnicast() && !benchmarking.Contains(a)
+}
+
+func (a *addition) keepSeen(ctx context.Context, seen netip.Addr) error {
+	a.seat.Backend.SeenAs = seen
+	return a.Store.Write(ctx, func(tx *store.Tx) error { return tx.UpdateBackend(ctx, a.seat.Backend) })
+}
+
+// compareRuntimes refuses a backend that would run another Node.js than the
+// primary: one app, one runtime.
+func (a *addition) compareRuntimes(ctx context.Context) error {
+	here, err := a.nodeVersion(ctx, a.seat.Server)
+	if err != nil {
+		return err
+	}
+	there, err := a.nodeVersion(ctx, a.crew.primary().Server)
+	if err != nil {
+		return err
+	}
+	if here != there {
+		return fmt.Errorf("%s has Node.js %s, the primary %s has %s; give both the same",
+			a.seat.Server.Name, here, a.crew.primary().Server.Name, there)
+	}
+	a.say(a.seat.Server.Name, "Node.js %s, as on the primary", here)
+	return nil
+}
+
+func (a *addition) nodeVersion(ctx context.Context, s plane.Server) (string, error) {
+	res, err := a.Pool.Exec(ctx, recipe.Target(s), remote.Command{Args: []string{"node", "--version"}})
+	if err != nil {
+		return "", fmt.Errorf("ask %s for its Node.js: %w", s.Name, err)
+	}
+	if res.Exit != 0 {
+		return "", fmt.Errorf("ask %s for its Node.js: %s", s.Name, strings.TrimSpace(string(res.Stderr)))
+	}
+	return strings.TrimSpace(string(res.Stdout)), nil
+}
+
+func (a *addition) probe(ctx context.Context) error {
+	if err := a.step(ctx, "ask the new backend from the entry's place"); err != nil {
+		return err
+	}
+	if err := a.steerSeats(ctx, []string{a.seat.Server.ID}); err != nil {
+		return err
+	}
+	return a.probeSlot(ctx, a.crew, []recipe.Seat{a.seat}, a.crew.app.LiveSlot, a.crew.app.Spec.HealthPath)
+}
+
+func (a *addition) keepAtBoot(ctx context.Context) error {
+	if err := a.step(ctx, "keep it at boot"); err != nil {
+		return err
+	}
+	play, err := recipe.Retire(a.run.ID, a.crew.app, a.crew.app.LiveSlot, []string{a.live.ReleaseID}, []recipe.Seat{a.seat})
+	if err != nil {
+		return err
+	}
+	return a.play(ctx, play)
+}
+
+// place lets the backend into the upstream, the last thing that happens.
+func (a *addition) place(ctx context.Context) error {
+	if err := a.step(ctx, "let it into the upstream"); err != nil {
+		return err
+	}
+	primary := a.crew.primary().Server.ID
+	var wanted map[string]int64
+	err := a.Store.Write(ctx, func(tx *store.Tx) (err error) {
+		if err := a.setPlaced(ctx, tx, true); err != nil {
+			return err
+		}
+		wanted, err = raise(ctx, tx, []string{primary})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := a.await(ctx, wanted); err == nil {
+		return nil
+	} else if back := a.takeOut(context.WithoutCancel(ctx)); back != nil {
+		return fmt.Errorf("%w; taking it out again: %w", err, back)
+	} else {
+		return err
+	}
+}
+
+// takeOut takes back a place that could not be put in force.
+func (a *addition) takeOut(ctx context.Context) error {
+	err := a.Store.Write(ctx, func(tx *store.Tx) error {
+		if err := a.setPlaced(ctx, tx, false); err != nil {
+			return err
+		}
+		_, err := tx.RaiseTree(ctx, a.crew.primary().Server.ID)
+		return err
+	})
+	a.Hub.Publish(topicTree)
+	return err
+}
+
+func (a *addition) setPlaced(ctx context.Context, tx *store.Tx, placed bool) error {
+	b, err := tx.Backend(ctx, a.seat.Backend.ID)
+	if err != nil {
+		return err
+	}
+	b.Placed, b.ReleaseID = placed, a.live.ReleaseID
+	return tx.UpdateBackend(ctx, b)
+}
+
+// undo leaves nothing running on a server that is not part of the app yet.
+func (a *addition) undo(ctx context.Context, _ error) {
+	if a.seat.Server.ID == "" {
+		return
+	}
+	a.stopRunUnits(ctx, a.crew.app, []plane.Server{a.seat.Server})
+	a.stopSlot(ctx, a.crew.app, []plane.Server{a.seat.Server}, a.crew.app.LiveSlot)
+}
+
+func (a *addition) done(context.Context, *store.Tx) error { return nil }
+
+func (a *addition) failed(ctx context.Context, tx *store.Tx, state plane.RunState, reason string) error {
+	b, err := tx.Backend(ctx, a.run.BackendID)
+	if err != nil {
+		return err
+	}
+	if b.Placed {
+		return nil // it got there; only the panel did not see the end
+	}
+	h := b.Health
+	h.State, h.Since = plane.BackendDeploying, a.Now().UTC()
+	h.Reason = fmt.Sprintf("adding it was %s: %s; backend add again continues", state, reason)
+	return tx.SetHealth(ctx, b.ID, h)
+}

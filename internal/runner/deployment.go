@@ -1,0 +1,390 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/serverplane/serverplane/internal/mirror"
+	"github.com/serverplane/serverplane/internal/plane"
+	"github.com/serverplane/serverplane/internal/recipe"
+	"github.com/serverplane/serverplane/internal/remote"
+	"github.com/serverplane/serverplane/internal/store"
+)
+
+// deployment makes a commit live on every backend: prepare on all, run-once on
+// the primary, one switch, verify, retire. A failure before the switch leaves
+// everything as it was; one after it switches back.
+type deployment struct {
+	*job
+	crew     crew
+	plan     plane.Deployment
+	previous plane.Slot // what was live, or empty
+	reverted bool
+}
+
+func (d *deployment) do(ctx context.Context) error {
+	d.steps(8)
+	if err := d.load(ctx); err != nil {
+		return err
+	}
+	if d.plan.State == plane.DeploymentQueued {
+		if err := d.prepare(ctx); err != nil {
+			return err
+		}
+	} else {
+		d.say("", "continues a deployment that was interrupted while it was %s", d.plan.State)
+	}
+	if err := d.switchOver(ctx); err != nil {
+		return err
+	}
+	if err := d.verify(ctx); err != nil {
+		return errors.Join(err, d.switchBack(ctx))
+	}
+	return d.retire(ctx)
+}
+
+func (d *deployment) load(ctx context.Context) error {
+	return d.Store.Read(ctx, func(tx *store.Tx) (err error) {
+		if d.crew, err = loadCrew(ctx, tx, d.run.AppID); err != nil {
+			return err
+		}
+		d.previous = d.crew.app.LiveSlot
+		d.plan, err = tx.Deployment(ctx, d.run.DeploymentID)
+		return err
+	})
+}
+
+// save keeps the plan as it is by now.
+func (d *deployment) save(ctx context.Context, state plane.DeploymentState) error {
+	d.plan.State = state
+	return d.Store.Write(ctx, func(tx *store.Tx) error { return tx.UpdateDeployment(ctx, d.plan) })
+}
+
+func (d *deployment) prepare(ctx context.Context) error {
+	if err := d.step(ctx, "fetch the commit"); err != nil {
+		return err
+	}
+	d.plan.StartedAt = d.Now().UTC()
+	if err := d.fetch(ctx); err != nil {
+		return err
+	}
+	d.plan.Slot = d.previous.Other()
+	if err := d.begin(ctx); err != nil {
+		return err
+	}
+	if err := d.refuseUnreachable(ctx, d.crew.in()); err != nil {
+		return err
+	}
+	if err := d.step(ctx, "build and start in slot "+string(d.plan.Slot)); err != nil {
+		return err
+	}
+	if err := d.build(ctx, d.crew.in(), d.plan, d.crew.app); err != nil {
+		return err
+	}
+	if err := d.step(ctx, "ask every backend's new slot"); err != nil {
+		return err
+	}
+	if err := d.steerSeats(ctx, ids(d.crew.in())); err != nil {
+		return err
+	}
+	if err := d.probeSlot(ctx, d.crew, d.crew.in(), d.plan.Slot, d.crew.app.Spec.HealthPath); err != nil {
+		return err
+	}
+	return d.runOnce(ctx)
+}
+
+// fetch finds the exact commit, unless the deployment starts a release anew.
+func (d *deployment) fetch(ctx context.Context) error {
+	if d.plan.ReleaseID != "" {
+		d.say("", "starts release %s again", d.plan.ReleaseID)
+		return nil
+	}
+	a := d.crew.app
+	key, err := d.Box.Unseal(a.DeployKeyPEM, plane.SealDeployKey(a.ID))
+	if err != nil {
+		return fmt.Errorf("open the deploy key: %w", err)
+	}
+	limited, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	defer cancel()
+	if err := d.Mirrors.Fetch(limited, mirror.Source{App: a.ID, Address: a.Repository, Key: key}); err != nil {
+		return fmt.Errorf("fetch %s: %w", a.Repository, err)
+	}
+	commit, err := d.Mirrors.Resolve(ctx, a.ID, d.plan.Ref)
+	if err != nil {
+		return fmt.Errorf("find %q in %s: %w", d.plan.Ref, a.Repository, err)
+	}
+	if err := d.Mirrors.Keep(ctx, a.ID, d.plan.ID, commit.ID); err != nil {
+		return err
+	}
+	d.plan.Commit, d.plan.Author, d.plan.Subject = commit.ID, commit.Author, commit.Subject
+	d.plan.ReleaseID = plane.ReleaseID(d.Now(), commit.ID)
+	d.say("", "%s is %s %q by %s", d.plan.Ref, commit.ID[:7], commit.Subject, commit.Author)
+	return nil
+}
+
+// begin records what is about to be built, and that the app's first deployment
+// is under way.
+func (d *deployment) begin(ctx context.Context) error {
+	d.plan.State = plane.DeploymentPreparing
+	return d.Store.Write(ctx, func(tx *store.Tx) error {
+		if d.crew.app.LiveID == "" {
+			if err := tx.SetAppState(ctx, d.crew.app.ID, plane.AppDeploying, "", d.Now().UTC()); err != nil {
+				return err
+			}
+		}
+		return tx.UpdateDeployment(ctx, d.plan)
+	})
+}
+
+// build brings the plan's slot of each seat to a started state.
+func (j *job) build(ctx context.Context, seats []recipe.Seat, plan plane.Deployment, app plane.App) error {
+	values, err := j.variables(plan)
+	if err != nil {
+		return err
+	}
+	play, err := recipe.Prepare(recipe.Preparation{
+		Run: j.run.ID, App: app, Plan: plan, Values: values, Seats: seats,
+		Archive: j.archive(ctx, app.ID, plan.Commit),
+	})
+	if err != nil {
+		return err
+	}
+	return j.play(ctx, play)
+}
+
+func (j *job) steerSeats(ctx context.Context, servers []string) error {
+	var wanted map[string]int64
+	err := j.Store.Write(ctx, func(tx *store.Tx) (err error) {
+		wanted, err = raise(ctx, tx, servers)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return j.await(ctx, wanted)
+}
+
+// runOnce runs migrations and the like on the primary, before any switch.
+func (d *deployment) runOnce(ctx context.Context) error {
+	if len(d.plan.Spec.RunOnce) == 0 || d.plan.Trigger == plane.TriggerEnvironment || d.plan.Trigger == plane.TriggerRollback {
+		return nil
+	}
+	if err := d.step(ctx, "run-once commands on "+d.crew.primary().Server.Name); err != nil {
+		return err
+	}
+	play, err := recipe.RunOnce(d.run.ID, d.crew.app, d.plan, d.crew.primary())
+	if err != nil {
+		return err
+	}
+	return d.play(ctx, play)
+}
+
+// switchOver moves all traffic at once. It is written down before it is done:
+// a panel that dies here carries the deployment forward when it is back.
+func (d *deployment) switchOver(ctx context.Context) error {
+	if err := d.step(ctx, "switch to slot "+string(d.plan.Slot)); err != nil {
+		return err
+	}
+	if err := d.save(ctx, plane.DeploymentSwitching); err != nil {
+		return err
+	}
+	if err := d.mark(ctx, d.plan.Slot); err != nil {
+		return err
+	}
+	d.plan.LiveAt = d.Now().UTC()
+	var wanted map[string]int64
+	err := d.Store.Write(ctx, func(tx *store.Tx) (err error) {
+		wanted, err = d.goLive(ctx, tx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return d.await(ctx, wanted)
+}
+
+// mark creates or removes the marker by which the entry picks a slot.
+func (d *deployment) mark(ctx context.Context, slot plane.Slot) error {
+	primary := d.crew.primary().Server
+	out, err := d.Pool.Switch(ctx, recipe.Target(primary), d.crew.app.Name, string(slot))
+	if err != nil {
+		return fmt.Errorf("switch on %s: %w", primary.Name, err)
+	}
+	if out.Result != remote.Applied && out.Result != remote.Unchanged {
+		return fmt.Errorf("switch on %s: %s", primary.Name, describe(out))
+	}
+	d.say(primary.Name, "slot %s is live (%s, %s)", slot, out.Result, out.Took.Round(time.Millisecond))
+	return nil
+}
+
+// goLive writes what is live. Only the app's first deployment changes the
+// entry's Nginx; every other is the marker alone.
+func (d *deployment) goLive(ctx context.Context, tx *store.Tx) (map[string]int64, error) {
+	d.plan.State = plane.DeploymentVerifying
+	if err := tx.UpdateDeployment(ctx, d.plan); err != nil {
+		return nil, err
+	}
+	if err := tx.SetLive(ctx, d.crew.app.ID, d.plan.Slot, d.plan.ID); err != nil {
+		return nil, err
+	}
+	for _, s := range d.crew.in() {
+		b := s.Backend
+		b.Placed, b.ReleaseID = true, d.plan.ReleaseID
+		if err := tx.UpdateBackend(ctx, b); err != nil {
+			return nil, err
+		}
+	}
+	if d.previous != "" {
+		return nil, nil
+	}
+	return raise(ctx, tx, []string{d.crew.primary().Server.ID})
+}
+
+func (d *deployment) verify(ctx context.Context) error {
+	if err := d.step(ctx, "verify every backend and the entry"); err != nil {
+		return err
+	}
+	path := d.crew.app.Spec.HealthPath
+	if err := d.probeSlot(ctx, d.crew, d.crew.in(), d.plan.Slot, path); err != nil {
+		return err
+	}
+	return d.probeDoor(ctx, d.crew, path)
+}
+
+// switchBack returns to what was live before; a first deployment has nothing
+// to return to.
+func (d *deployment) switchBack(ctx context.Context) error {
+	if d.previous == "" || d.previous == d.plan.Slot {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUp)
+	defer cancel()
+	if err := d.mark(ctx, d.previous); err != nil {
+		return fmt.Errorf("switch back: %w", err)
+	}
+	d.reverted = true
+	return d.Store.Write(ctx, func(tx *store.Tx) error { return d.unlive(ctx, tx) })
+}
+
+func (d *deployment) unlive(ctx context.Context, tx *store.Tx) error {
+	before, err := tx.Deployment(ctx, d.crew.app.LiveID)
+	if err != nil {
+		return err
+	}
+	if err := tx.SetLive(ctx, d.crew.app.ID, d.previous, before.ID); err != nil {
+		return err
+	}
+	for _, s := range d.crew.in() {
+		b := s.Backend
+		b.ReleaseID = before.ReleaseID
+		if err := tx.UpdateBackend(ctx, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// retire lets the old slot finish what it has, then stops it, keeps the live
+// one for the next boot and prunes old releases.
+func (d *deployment) retire(ctx context.Context) error {
+	if d.previous != "" {
+		if err := d.step(ctx, "let the old slot finish its requests"); err != nil {
+			return err
+		}
+		wait := time.NewTimer(d.plan.Spec.Drain())
+		defer wait.Stop()
+		select {
+		case <-wait.C:
+		case <-ctx.Done(): // stopping early is still a completed deployment: traffic has moved
+			return d.retireNow(context.WithoutCancel(ctx))
+		}
+	}
+	return d.retireNow(ctx)
+}
+
+func (d *deployment) retireNow(ctx context.Context) error {
+	if err := d.step(ctx, "stop the old slot, keep the new one at boot"); err != nil {
+		return err
+	}
+	keep, err := d.kept(ctx)
+	if err != nil {
+		return err
+	}
+	play, err := recipe.Retire(d.run.ID, d.crew.app, d.plan.Slot, keep, d.crew.in())
+	if err != nil {
+		return err
+	}
+	return d.play(ctx, play)
+}
+
+// kept lists the releases that stay on disk: this one and those of the last
+// deployments that were live.
+func (d *deployment) kept(ctx context.Context) ([]string, error) {
+	keep := []string{d.plan.ReleaseID}
+	err := d.Store.Read(ctx, func(tx *store.Tx) error {
+		history, err := tx.Deployments(ctx, d.crew.app.ID, "", 50)
+		if err != nil {
+			return err
+		}
+		for _, h := range history {
+			if len(keep) < plane.KeepReleases && h.State == plane.DeploymentCompleted && !slices.Contains(keep, h.ReleaseID) {
+				keep = append(keep, h.ReleaseID)
+			}
+		}
+		return nil
+	})
+	return keep, err
+}
+
+// undo stops what was started beside the live slot. After the switch nothing
+// is undone here: traffic may be on the new slot.
+func (d *deployment) undo(ctx context.Context, _ error) {
+	if d.plan.Slot == "" || len(d.crew.seats) == 0 {
+		return
+	}
+	seats := servers(d.crew.in())
+	d.stopRunUnits(ctx, d.crew.app, seats)
+	if d.plan.LiveAt.IsZero() && d.plan.State == plane.DeploymentPreparing || d.reverted {
+		d.stopSlot(ctx, d.crew.app, seats, d.plan.Slot)
+	}
+}
+
+func (d *deployment) done(ctx context.Context, tx *store.Tx) error {
+	d.plan.State, d.plan.FinishedAt, d.plan.Reason = plane.DeploymentCompleted, d.Now().UTC(), ""
+	if err := tx.UpdateDeployment(ctx, d.plan); err != nil {
+		return err
+	}
+	return tx.SetAppState(ctx, d.run.AppID, plane.AppLive, "", d.Now().UTC())
+}
+
+// failed records how the deployment ended. It reads the deployment anew, so
+// that it serves a Run whose panel died as well.
+func (d *deployment) failed(ctx context.Context, tx *store.Tx, state plane.RunState, reason string) error {
+	plan, err := tx.Deployment(ctx, d.run.DeploymentID)
+	if err != nil {
+		return err
+	}
+	plan.Reason, plan.FinishedAt = reason, d.Now().UTC()
+	switch {
+	case d.reverted:
+		plan.State = plane.DeploymentReverted
+	case state == plane.RunCancelled:
+		plan.State = plane.DeploymentCancelled
+	default:
+		plan.State = plane.DeploymentFailed
+	}
+	if err := tx.UpdateDeployment(ctx, plan); err != nil {
+		return err
+	}
+	app, err := tx.App(ctx, d.run.AppID)
+	if err != nil {
+		return err
+	}
+	if app.State == plane.AppLive {
+		return nil // what was live still is
+	}
+	return tx.SetAppState(ctx, app.ID, plane.AppFailed, reason, d.Now().UTC())
+}

@@ -1,0 +1,154 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/serverplane/serverplane/internal/files"
+	"github.com/serverplane/serverplane/internal/plane"
+	"github.com/serverplane/serverplane/internal/recipe"
+	"github.com/serverplane/serverplane/internal/remote"
+	"github.com/serverplane/serverplane/internal/store"
+)
+
+// rescueOwn ends the Runs this instance was at when it died.
+func (r *Runner) rescueOwn(ctx context.Context) error {
+	return r.rescue(ctx, func(tx *store.Tx) ([]plane.Run, error) { return tx.InterruptOwner(ctx, r.Owner, r.Now().UTC()) })
+}
+
+// rescueExpired ends the Runs whose instance did not renew its lease.
+func (r *Runner) rescueExpired(ctx context.Context) error {
+	return r.rescue(ctx, func(tx *store.Tx) ([]plane.Run, error) { return tx.Interrupt(ctx, r.Now().UTC()) })
+}
+
+// rescue writes in one transaction that the Runs are interrupted and what that
+// means for their deployment, server or balancer; then it stops, beside
+// everything else, what they left running on servers.
+func (r *Runner) rescue(ctx context.Context, interrupt func(tx *store.Tx) ([]plane.Run, error)) error {
+	var lost []plane.Run
+	err := r.Store.Write(ctx, func(tx *store.Tx) (err error) {
+		if lost, err = interrupt(tx); err != nil {
+			return err
+		}
+		for _, run := range lost {
+			if err := r.writeOff(ctx, tx, run); err != nil {
+				return fmt.Errorf("write off %s: %w", run.ID, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, run := range lost {
+		r.Log.Warn("run was interrupted", "run", run.ID, "kind", run.Kind, "step", run.Step)
+		r.Hub.Publish(topicRun(run.ID))
+		r.stopLeavings(ctx, run)
+	}
+	return nil
+}
+
+const lostReason = "the panel stopped while it worked on this"
+
+// writeOff records what an interrupted Run means. A deployment that was already
+// switching is carried forward by a new Run: traffic may have moved.
+func (r *Runner) writeOff(ctx context.Context, tx *store.Tx, run plane.Run) error {
+	text := fmt.Sprintf("interrupted: %s (step: %s)", lostReason, run.Step)
+	if _, err := tx.AppendEvents(ctx, run.ID, []plane.Event{{Time: r.Now().UTC(), Kind: plane.EventEnd, Text: text}}); err != nil {
+		return err
+	}
+	if run.Kind == plane.RunDeploy {
+		return r.writeOffDeployment(ctx, tx, run)
+	}
+	work, err := newJob(r, run).executor()
+	if err != nil {
+		return err
+	}
+	return work.failed(ctx, tx, plane.RunInterrupted, lostReason)
+}
+
+func (r *Runner) writeOffDeployment(ctx context.Context, tx *store.Tx, run plane.Run) error {
+	d, err := tx.Deployment(ctx, run.DeploymentID)
+	if err != nil {
+		return err
+	}
+	if d.State != plane.DeploymentSwitching && d.State != plane.DeploymentVerifying {
+		work := &deployment{job: newJob(r, run)}
+		return work.failed(ctx, tx, plane.RunInterrupted, lostReason)
+	}
+	next := run
+	next.ID, next.State, next.CreatedAt = plane.NewID(plane.PrefixRun), plane.RunQueued, r.Now().UTC()
+	next.Step, next.Done, next.Total, next.Reason, next.Cancel = "", 0, 0, "", false
+	if err := tx.Enqueue(ctx, next); err != nil {
+		return err
+	}
+	d.RunID = next.ID
+	return tx.UpdateDeployment(ctx, d)
+}
+
+// stopLeavings stops the transient unit of a lost Run on each of its servers.
+// One that cannot be reached is logged: its unit is refused by name when the
+// next Run begins there.
+func (r *Runner) stopLeavings(ctx context.Context, run plane.Run) {
+	if run.AppID == "" {
+		return
+	}
+	app, servers, err := r.placeOf(ctx, run)
+	if err != nil {
+		r.Log.Error("find what a lost run left behind", "run", run.ID, "err", err)
+		return
+	}
+	for _, s := range servers {
+		go func() {
+			ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+			defer cancel()
+			if err := r.stopUnit(ctx, s, files.TransientUnit(app.Name, run.ID)); err != nil {
+				r.Log.Warn("stop what a lost run left behind", "run", run.ID, "server", s.Name, "err", err)
+			}
+		}()
+	}
+}
+
+func (r *Runner) placeOf(ctx context.Context, run plane.Run) (plane.App, []plane.Server, error) {
+	var app plane.App
+	var servers []plane.Server
+	err := r.Store.Read(ctx, func(tx *store.Tx) (err error) {
+		if app, err = tx.App(ctx, run.AppID); err != nil {
+			return err
+		}
+		all, err := tx.Servers(ctx)
+		servers = slices.DeleteFunc(all, func(s plane.Server) bool { return !slices.Contains(run.Servers, s.ID) })
+		return err
+	})
+	return app, servers, err
+}
+
+// stopUnit stops a unit by its exact name; one that does not run is fine.
+func (r *Runner) stopUnit(ctx context.Context, s plane.Server, unit string) error {
+	args := []string{"systemctl", "stop", unit}
+	res, err := r.Pool.Exec(ctx, recipe.Target(s), remote.Command{Args: args, Sudo: true})
+	if err != nil {
+		return err
+	}
+	const notLoaded = 5 // LSB: program is not installed; systemctl's answer for a unit it does not know
+	if res.Exit != 0 && res.Exit != notLoaded {
+		return fmt.Errorf("stop %s on %s: %s", unit, s.Name, res.Stderr)
+	}
+	return nil
+}
+
+// stopRunUnits stops this Run's transient unit on all servers at once.
+func (j *job) stopRunUnits(ctx context.Context, app plane.App, servers []plane.Server) {
+	var all sync.WaitGroup
+	for _, s := range servers {
+		all.Go(func() {
+			if err := j.stopUnit(ctx, s, files.TransientUnit(app.Name, j.run.ID)); err != nil {
+				j.say(s.Name, "could not stop what this Run started: %v", err)
+			}
+		})
+	}
+	all.Wait()
+}
