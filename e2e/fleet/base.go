@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -81,7 +82,7 @@ func (f *Fleet) base(ctx context.Context, suite string) (string, error) {
 	f.prune(suite)
 	f.config.logf("building the %s base image, once (about 30 s)", suite)
 	if err := recipe.build(ctx, dir+".partial"); err != nil {
-		return "", fmt.Errorf("building the %s base image: %w", suite, err)
+		return "", errors.Join(fmt.Errorf("building the %s base image: %w", suite, err), discard(dir+".partial"))
 	}
 	if err := os.Rename(dir+".partial", dir); err != nil {
 		return "", fmt.Errorf("keeping the base image: %w", err)
@@ -107,13 +108,21 @@ func (f *Fleet) prune(suite string) {
 		info, err := os.Stat(dir)
 		week := err == nil && time.Since(info.ModTime()) > 7*24*time.Hour
 		if strings.HasSuffix(dir, ".partial") || week && !strings.Contains(string(mounts), dir) {
-			_ = os.RemoveAll(dir)
+			_ = discard(dir)
 		}
 	}
 }
 
+// discard removes an image; a killed build may have left its /proc or /dev mounted, which must not be removed with it.
+func discard(dir string) error {
+	if err := unmountAll(dir); err != nil {
+		return err
+	}
+	return os.RemoveAll(dir)
+}
+
 func (r baseRecipe) build(ctx context.Context, root string) error {
-	if err := os.RemoveAll(root); err != nil {
+	if err := discard(root); err != nil {
 		return err
 	}
 	scratch, err := os.MkdirTemp("", "fleet-base-")

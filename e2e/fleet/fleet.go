@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -119,7 +121,8 @@ func (f *Fleet) claim(ctx context.Context) error {
 func (f *Fleet) note() error {
 	i := Instance{ID: f.ID, Owner: os.Getpid(), Prefix: f.network.prefix, folder: f.folder}
 	var known strings.Builder
-	for _, s := range f.servers {
+	for _, name := range slices.Sorted(maps.Keys(f.servers)) {
+		s := f.servers[name]
 		i.Servers = append(i.Servers, Entry{Name: s.Name, Addr: s.Addr, SSH: s.CommandLine(), Console: s.console()})
 		known.WriteString(s.knownHosts)
 	}
@@ -275,15 +278,14 @@ func (f *Fleet) Close() error {
 		return err
 	}
 	defer all.Close()
+	// A server that will not go in order goes with clear.
 	for _, s := range f.servers {
-		if err := s.PowerCut(ctx); err != nil {
-			return err
-		}
+		err = errors.Join(err, s.PowerCut(ctx))
 	}
-	if err := clear(ctx, f.folder); err != nil {
-		return fmt.Errorf("closing the fleet: %w", err)
+	if cleared := clear(ctx, f.folder); cleared != nil {
+		return fmt.Errorf("closing the fleet: %w", errors.Join(err, cleared))
 	}
-	err = f.lock.Close()
+	err = errors.Join(err, f.lock.Close())
 	f.lock = nil
 	left, listErr := List(f.config)
 	if listErr == nil && len(left) == 0 {
