@@ -72,7 +72,7 @@ func (t *Tx) DeleteServer(ctx context.Context, id string) error {
 // their generation.
 func (t *Tx) RaiseTree(ctx context.Context, serverID string) (int64, error) {
 	return one(ctx, t, "server", serverID, single[int64],
-		`UPDATE servers SET tree_wanted = tree_wanted + 1 WHERE id = $1 RETURNING tree_wanted`, serverID)
+		`UPDATE servers SET tree_wanted = tree_wanted + 1, tree_error = '' WHERE id = $1 RETURNING tree_wanted`, serverID)
 }
 
 // SettleTree says how bringing the generation into force went: without errText
