@@ -410,69 +410,6 @@ func TestDescription(t *testing.T) {
 	}
 }
 
-// The deadline for sending a body must not end the verb: net/http would cancel
-// the request's context with it. Here the connection itself tells whether a
-// deadline was left on it when the verb ran.
-func TestTheBodyDeadlineIsTakenBack(t *testing.T) {
-	l := newLab(t)
-	conns := &deadlines{}
-	srv := httptest.NewUnstartedServer(l.web.Handler())
-	srv.Listener = conns.wrap(srv.Listener)
-	srv.Start()
-	t.Cleanup(srv.Close)
-	l.url = srv.URL
-	var atVerb time.Time
-	l.panel.During("HostKey", func() { atVerb = conns.last() })
-	resp, body := l.ask(t, plane.RoleOwner, "POST", "/api/v1/host-key", `{"address":"198.18.0.1"}`)
-	if resp.StatusCode != 200 || !conns.everSet() {
-		t.Fatalf("%d %s, a deadline was set: %v", resp.StatusCode, body, conns.everSet())
-	}
-	if !atVerb.IsZero() {
-		t.Errorf("while the verb ran the connection was to end at %s", atVerb)
-	}
-}
-
-type deadlines struct {
-	mu   sync.Mutex
-	seen []time.Time
-}
-
-func (d *deadlines) wrap(l net.Listener) net.Listener { return deadlineListener{l, d} }
-
-func (d *deadlines) last() time.Time {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.seen[len(d.seen)-1]
-}
-
-func (d *deadlines) everSet() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return slices.ContainsFunc(d.seen, func(t time.Time) bool { return t.After(time.Now()) })
-}
-
-type deadlineListener struct {
-	net.Listener
-	seen *deadlines
-}
-
-func (l deadlineListener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	return deadlineConn{c, l.seen}, err
-}
-
-type deadlineConn struct {
-	net.Conn
-	seen *deadlines
-}
-
-func (c deadlineConn) SetReadDeadline(t time.Time) error {
-	c.seen.mu.Lock()
-	c.seen.seen = append(c.seen.seen, t)
-	c.seen.mu.Unlock()
-	return c.Conn.SetReadDeadline(t)
-}
-
 func TestPanicIsOneBrokenRequest(t *testing.T) {
 	l := newLab(t)
 	l.panel.Fail("Servers", panicking{})

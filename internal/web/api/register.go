@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -47,12 +46,11 @@ func register[I, O any](a *API, p auth.Permission, op huma.Operation, h handler[
 	op.Middlewares = huma.Middlewares{a.guard(p)}
 	a.routes = append(a.routes, Route{Method: op.Method, Path: op.Path, Permission: p})
 	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*O, error) {
-		c, ok := ctx.Value(callKey{}).(call)
+		actor, ok := ctx.Value(actorKey{}).(plane.Actor)
 		if !ok {
 			return nil, reply.Of(ctx, a.log, errors.New("an operation was reached without its guard"))
 		}
-		c.unhurry()
-		out, err := h(ctx, c.actor, in)
+		out, err := h(ctx, actor, in)
 		if err != nil {
 			return nil, reply.Of(ctx, a.log, err)
 		}
@@ -66,34 +64,21 @@ func operationID(op huma.Operation) string {
 	return strings.ToLower(op.Method) + path
 }
 
-type callKey struct{}
-
-// call is what guard hands to the operation.
-type call struct {
-	actor plane.Actor
-	w     http.ResponseWriter
-}
-
-// unhurry takes back the deadline for sending the body: net/http would end the
-// request's context with it while the verb is still at work. A connection that
-// cannot have deadlines (tests) never had one.
-func (c call) unhurry() {
-	_ = http.NewResponseController(c.w).SetReadDeadline(time.Time{})
-}
+type actorKey struct{}
 
 // guard decides who asks and whether they may.
 func (a *API) guard(p auth.Permission) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
-		_, w := humago.Unwrap(ctx)
 		actor, err := a.authenticate(ctx)
 		if err == nil && !auth.Allow(actor.Role, p) {
 			err = &plane.Error{Code: plane.CodeForbidden, Message: "your role may not do this", Hint: "it needs the permission " + string(p)}
 		}
 		if err != nil {
+			_, w := humago.Unwrap(ctx)
 			reply.Write(w, reply.Of(ctx.Context(), a.log, err))
 			return
 		}
-		next(huma.WithValue(ctx, callKey{}, call{actor: actor, w: w}))
+		next(huma.WithValue(ctx, actorKey{}, actor))
 	}
 }
 
