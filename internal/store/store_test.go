@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -27,15 +28,22 @@ func withPostgres(m *testing.M) int {
 	}
 	defer p.Stop() //nolint:errcheck // a folder left behind fails no test
 	postgres = p
+	// Each story plays on a real database; a command line may ask for more.
+	if err := flag.Set("rapid.checks", "40"); err != nil {
+		fmt.Fprintln(os.Stderr, "shorten the random stories:", err)
+		return 1
+	}
 	return m.Run()
 }
 
 func TestSQLite(t *testing.T) {
+	t.Parallel()
 	storetest.Run(t, func(t *testing.T) *store.Store { return storetest.SQLite(t) })
 }
 
 func TestPostgres(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) *store.Store { return storetest.Open(t, store.Config{URL: postgres.URL(t)}) })
+	t.Parallel()
+	storetest.Run(t, func(t *testing.T) *store.Store { return postgres.Open(t) })
 }
 
 // places are new databases, one of each engine.
@@ -114,7 +122,7 @@ func setting(t *testing.T, s *store.Store) string {
 }
 
 func TestWriteRepeatsWhatPostgresGaveUp(t *testing.T) {
-	s := storetest.Open(t, store.Config{URL: postgres.URL(t)})
+	s := postgres.Open(t)
 	for _, c := range []struct {
 		code  string
 		fails int
