@@ -61,11 +61,12 @@ def refuse_other_run(unit):
     for name in {other, unit} - {""}:
         if properties(name, "ActiveState").get("ActiveState") in ("active", "activating", "deactivating"):
             fail("unit %s of %s is still at work here; stop it first" % (name, "another run" if name != unit else "this run"))
-    write(RUNNING, unit + "\n", 0o600)
+    write(RUNNING, unit + "\n", 0o600, quiet=True)
 
 
 def transient(unit, folder, env_file, script, log, limits):
-    """Runs a script as the app's user in a unit of its own, its output appended to a file of the app's.
+    """Runs a script as the app's user in a unit of its own, its output written to a file of the app's,
+    where it can be followed while it lasts.
 
     The user itself opens the log: root writing to a path the app controls could be led anywhere.
     """
@@ -79,7 +80,7 @@ def transient(unit, folder, env_file, script, log, limits):
     command = ["systemd-run", "--quiet", "--wait", "--collect", "--pipe", "--unit=" + unit]
     for option in options:
         command += ["-p", option]
-    shell = 'exec >>"$2" 2>&1 </dev/null; exec /bin/sh "$1"'
+    shell = 'exec >"$2" 2>&1 </dev/null; exec /bin/sh "$1"'
     started = time.monotonic()
     try:
         done = run(*command, "/bin/sh", "-c", shell, "sp", script, log, check=False)

@@ -24,8 +24,8 @@ def main():
     done, seconds = transient("sp-%s-run-%s" % (APP, SPEC["run"]), folder, SPEC["build_env"], SPEC["build_script"], log, SPEC["limits"])
     if done.returncode != 0:
         explain("the build", done, seconds, log, SPEC["limits"])
-    write(complete_marker(release), release + "\n")
-    say("built in %.1f s" % seconds)
+    write(complete_marker(release), release + "\n", quiet=True)
+    changed("built in %.1f s" % seconds)
     say(user_tail(log))
 
 

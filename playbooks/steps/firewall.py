@@ -44,7 +44,7 @@ def arm():
     run("systemctl", "reset-failed", RESCUE + ".service", check=False)
     run("systemd-run", "--on-active=60", "--timer-property=AccuracySec=1s", "--unit=" + RESCUE, "--collect", shutil.which("ufw"), "--force", "disable")
     with open("/proc/uptime") as uptime:
-        write(ARMED, uptime.read().split()[0] + "\n", 0o600)
+        write(ARMED, uptime.read().split()[0] + "\n", 0o600, quiet=True)
 
 
 def allow_ssh():

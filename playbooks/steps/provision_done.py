@@ -30,4 +30,4 @@ def disarm():
 
 
 disarm()
-write(STATE + "/provision.stamp", SPEC["stamp"] + "\n")
+write(STATE + "/provision.stamp", SPEC["stamp"] + "\n", quiet=True)

@@ -65,8 +65,8 @@ def read(path):
         return None
 
 
-def write(path, data, mode=0o644, uid=0, gid=0):
-    """Puts a whole file in place or none; says whether anything differed."""
+def write(path, data, mode=0o644, uid=0, gid=0, quiet=False):
+    """Puts a whole file in place or none; says whether anything differed. Quiet: bookkeeping, not a change to tell of."""
     data = data.encode() if isinstance(data, str) else data
     try:
         now = os.lstat(path)
@@ -87,7 +87,8 @@ def write(path, data, mode=0o644, uid=0, gid=0):
     except BaseException:
         os.unlink(temporary)
         raise
-    changed(path)
+    if not quiet:
+        changed(path)
     return True
 
 
