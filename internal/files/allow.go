@@ -33,3 +33,11 @@ func checkID(field, prefix, s string) error {
 func matches(pattern, s string) bool {
 	return regexp.MustCompile(`\A(?:` + pattern + `)\z`).MatchString(s)
 }
+
+// checkServer holds the rule for names of servers, the same as for apps.
+func checkServer(name string) error {
+	if checkApp(name) != nil {
+		return refuse("server", "must be a server's name: 1 to 24 of a-z, 0-9 and '-', a letter first, not ending in '-'")
+	}
+	return nil
+}

@@ -13,7 +13,7 @@ type Unit struct {
 	Release string        // release id; the process works in its folder
 	Root    string        // folder inside the release to start in; empty: the release itself
 	Port    uint16        // loopback port the process is told to listen on, 20001 to 29999
-	Server  string        // the server's id, told to the process
+	Server  string        // the server's name, told to the process
 	Memory  uint64        // limit in MiB, at least 16; 0: none
 	Stop    time.Duration // how long a stopping process may take, 1 s to 1 h
 }
@@ -52,7 +52,7 @@ func (u Unit) check() error {
 	if err := checkRoot(u.Root); err != nil {
 		return err
 	}
-	if err := checkID("server", "srv", u.Server); err != nil {
+	if err := checkServer(u.Server); err != nil {
 		return err
 	}
 	return u.checkNumbers()

@@ -16,7 +16,7 @@ var update = flag.Bool("update", false, "write what is rendered into the golden 
 
 func goodUnit() Unit {
 	return Unit{App: "web", Slot: "a", Release: "20260102030405-0123abc", Root: "apps/site", Port: 20001,
-		Server: "srv_0123456789abcdef", Memory: 512, Stop: 30 * time.Second}
+		Server: "s1", Memory: 512, Stop: 30 * time.Second}
 }
 
 func TestSlotUnitGolden(t *testing.T) {
@@ -75,7 +75,7 @@ func TestUnitRefusals(t *testing.T) {
 		"root with a specifier": {func(u *Unit) { u.Root = "%h" }, "root"},
 		"root with a directive": {func(u *Unit) { u.Root = "a\nUser=root" }, "root"},
 		"root ends in a slash":  {func(u *Unit) { u.Root = "a/" }, "root"},
-		"server":                {func(u *Unit) { u.Server = "srv_1" }, "server"},
+		"server":                {func(u *Unit) { u.Server = "s_1" }, "server"},
 		"port":                  {func(u *Unit) { u.Port = 80 }, "port"},
 		"memory":                {func(u *Unit) { u.Memory = 1 }, "memory"},
 		"stop":                  {func(u *Unit) { u.Stop = 0 }, "stop"},
@@ -94,8 +94,8 @@ func TestUnitRefusals(t *testing.T) {
 
 // FuzzSlotUnit holds that accepted names never add a line to the unit.
 func FuzzSlotUnit(f *testing.F) {
-	f.Add("web", "a", "20260102030405-0123abc", "apps/site", "srv_0123456789abcdef")
-	f.Add("web\n", "a\n", "20260102030405-0123abc\nUser=root", "%h\\", "srv_0123456789abcdef\n")
+	f.Add("web", "a", "20260102030405-0123abc", "apps/site", "s1")
+	f.Add("web\n", "a\n", "20260102030405-0123abc\nUser=root", "%h\\", "s1\n")
 	plain, err := SlotUnit(goodUnit())
 	if err != nil {
 		f.Fatal(err)

@@ -16,7 +16,7 @@ var (
 	variablePattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
 	scpPattern      = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9][A-Za-z0-9.-]*:[^-\s][^\s]*$`)
 	loginPattern    = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)
-	pathPattern     = regexp.MustCompile(`^/[A-Za-z0-9._~!$&()*+,;=:@%/?-]{0,1999}$`)
+	pathPattern     = regexp.MustCompile(`^/[A-Za-z0-9._~!$&()*+,;=:@%/?-]{0,999}$`)
 )
 
 // CheckName holds for names of servers, apps and databases: they become user,
