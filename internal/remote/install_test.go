@@ -56,7 +56,7 @@ func TestInstallByPasswordAndSudo(t *testing.T) {
 	}
 	rule, err := os.Stat("/etc/sudoers.d/serverplane")
 	must(t, err)
-	if left, _ := os.ReadDir("/etc/sudoers.d"); rule.Mode().Perm() != 0o440 || len(left) != 3 {
+	if left, _ := os.ReadDir("/etc/sudoers.d"); rule.Mode().Perm() != 0o440 || len(left) > 3 {
 		t.Errorf("sudoers.d: mode %v, entries %v", rule.Mode(), left)
 	}
 	wantLetIn(t, s, panel)

@@ -43,12 +43,12 @@ func (o *output) emit() {
 	for {
 		end := bytes.IndexByte(o.partial, '\n')
 		switch {
+		case end > lineLimit, end < 0 && len(o.partial) > lineLimit:
+			o.hand(o.partial[:lineLimit])
+			o.partial = o.partial[lineLimit:]
 		case end >= 0:
 			o.hand(o.partial[:end])
 			o.partial = o.partial[end+1:]
-		case len(o.partial) >= lineLimit:
-			o.hand(o.partial[:lineLimit])
-			o.partial = o.partial[lineLimit:]
 		default:
 			return
 		}

@@ -49,7 +49,7 @@ func newServerAt(t *testing.T, address string, panel ssh.Signer, config ...strin
 	s.Target = Target{ID: "srv_" + address, Address: address, User: "root", HostKey: line}
 	s.file("sshd_config", strings.Join(append(config, // the first value of a keyword counts
 		"ListenAddress "+address, "HostKey "+s.path("host"), "UsePAM no", "PidFile none", "StrictModes no",
-		"PermitRootLogin yes", "PasswordAuthentication no", "LogLevel ERROR",
+		"PermitRootLogin yes", "PasswordAuthentication no", "LogLevel FATAL",
 		"AuthorizedKeysFile .ssh/authorized_keys "+s.path("authorized")), "\n")+"\n")
 	s.start()
 	t.Cleanup(s.kill)
