@@ -1,0 +1,246 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/serverplane/serverplane/client"
+)
+
+func (sh *shell) application() *cobra.Command {
+	return group("app", "Apps", sh.appCreate(), sh.appList(), sh.appShow(), sh.appSet(), sh.appKey(), sh.appRemove())
+}
+
+// appFlags are what app create and app set have in common.
+type appFlags struct {
+	branch, start, root, healthPath string
+	domains, build, runOnce         []string
+}
+
+func (f *appFlags) add(fs *pflag.FlagSet) {
+	fs.StringVar(&f.branch, "branch", "", "branch to deploy (default main)")
+	fs.StringArrayVar(&f.domains, "domain", nil, "name visitors use; may be repeated, the first is the main one")
+	fs.StringArrayVar(&f.build, "build", nil, "shell line that builds; may be repeated")
+	fs.StringVar(&f.start, "start", "", "shell line that starts the app")
+	fs.StringArrayVar(&f.runOnce, "run-once", nil, "shell line run once per deployment, on the primary; may be repeated")
+	fs.StringVar(&f.root, "root", "", "folder inside the repository")
+	fs.StringVar(&f.healthPath, "health-path", "", "path that tells whether the app is well (default /)")
+}
+
+func (sh *shell) appCreate() *cobra.Command {
+	var f appFlags
+	var w client.AppWish
+	var options []string
+	cmd := &cobra.Command{Use: "create NAME", Short: "Create an app and deploy it for the first time", Args: cobra.ExactArgs(1)}
+	wait := waitFlag(cmd)
+	f.add(cmd.Flags())
+	cmd.Flags().StringVar(&w.Server, "server", "", "name of its primary")
+	cmd.Flags().StringVar(&w.Kind, "kind", "", "what it is made of: nodejs")
+	cmd.Flags().StringVar(&w.Repository, "repo", "", "address of its Git repository")
+	cmd.Flags().StringArrayVar(&options, "option", nil, "K=V of its kind; may be repeated")
+	cmd.Flags().BoolVar(&w.NoDeploy, "no-deploy", false, "do not deploy yet")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		w.Name = args[0]
+		if w.Server == "" || w.Kind == "" || w.Repository == "" {
+			return usagef("app create needs --server, --kind and --repo")
+		}
+		var err error
+		if w.Options, err = pairs("--option", options); err != nil {
+			return err
+		}
+		w.Branch, w.Domains, w.Build, w.Start = f.branch, f.domains, f.build, f.start
+		w.RunOnce, w.Root, w.HealthPath = f.runOnce, f.root, f.healthPath
+		return sh.create(cmd, w, *wait)
+	}
+	return cmd
+}
+
+func (sh *shell) create(cmd *cobra.Command, w client.AppWish, wait bool) error {
+	c, err := sh.panel()
+	if err != nil {
+		return err
+	}
+	created, err := c.CreateApp(cmd.Context(), w)
+	if err != nil {
+		return err
+	}
+	if created.Run == nil {
+		sh.say("%s is created; deploy it with: serverplane deploy %s", w.Name, w.Name)
+		return nil
+	}
+	return sh.begun(cmd.Context(), c, *created.Run, wait)
+}
+
+// pairs reads NAME=VALUE words; the value is taken as it is.
+func pairs(what string, words []string) (map[string]string, error) {
+	if len(words) == 0 {
+		return nil, nil
+	}
+	out := map[string]string{}
+	for _, word := range words {
+		name, value, found := strings.Cut(word, "=")
+		if !found || name == "" {
+			return nil, usagef("%s: must be NAME=VALUE", what) // never repeated: it may be a secret
+		}
+		if _, twice := out[name]; twice {
+			return nil, usagef("%s: %s is given twice", what, name)
+		}
+		out[name] = value
+	}
+	return out, nil
+}
+
+func (sh *shell) appList() *cobra.Command {
+	cmd := &cobra.Command{Use: "list", Short: "List apps", Args: cobra.NoArgs}
+	f := outputFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := sh.panel()
+		if err != nil {
+			return err
+		}
+		list, err := c.Apps(cmd.Context())
+		if err != nil {
+			return err
+		}
+		return sh.show(*f, list, rows("NAME STATE KIND SERVER BALANCER RELEASE REASON", list.Items, func(a client.App) []string {
+			return []string{a.Name, a.State, a.Kind, a.Server, a.Balancer, or(liveRelease(a)), or(a.Reason)}
+		}))
+	}
+	return cmd
+}
+
+func liveRelease(a client.App) string {
+	if a.Live == nil {
+		return ""
+	}
+	return a.Live.Release
+}
+
+func (sh *shell) appShow() *cobra.Command {
+	cmd := &cobra.Command{Use: "show NAME", Short: "Show an app", Args: cobra.ExactArgs(1)}
+	f := outputFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c, err := sh.panel()
+		if err != nil {
+			return err
+		}
+		a, err := c.App(cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		return sh.show(*f, a, appRows(a))
+	}
+	return cmd
+}
+
+func appRows(a client.App) [][]string {
+	out := [][]string{
+		{"name", a.Name}, {"state", a.State}, {"since", stamp(a.Since)}, {"reason", or(a.Reason)}, {"kind", a.Kind},
+		{"server", a.Server}, {"repository", a.Repository}, {"branch", a.Branch}, {"domains", or(strings.Join(a.Domains, ", "))},
+		{"root", or(a.Root)}, {"start", or(a.Start)}, {"health path", a.HealthPath}, {"load balancer", a.Balancer},
+		{"live release", or(liveRelease(a))}, {"variables", unapplied(a)},
+	}
+	for _, line := range a.Build {
+		out = append(out, []string{"build", or(line)})
+	}
+	for _, line := range a.RunOnce {
+		out = append(out, []string{"run once", or(line)})
+	}
+	return out
+}
+
+func unapplied(a client.App) string {
+	if a.Unapplied {
+		return "changed, not applied yet (serverplane env apply " + a.Name + ")"
+	}
+	return "in force"
+}
+
+func (sh *shell) appSet() *cobra.Command {
+	var f appFlags
+	cmd := &cobra.Command{Use: "set NAME", Short: "Change an app; in force with its next deployment, the health path at once", Args: cobra.ExactArgs(1)}
+	f.add(cmd.Flags())
+	out := outputFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		change := f.change(cmd.Flags())
+		if change == (client.AppChange{}) {
+			return usagef("app set: say what to change")
+		}
+		c, err := sh.panel()
+		if err != nil {
+			return err
+		}
+		a, err := c.ChangeApp(cmd.Context(), args[0], change)
+		if err != nil {
+			return err
+		}
+		return sh.show(*out, a, appRows(a))
+	}
+	return cmd
+}
+
+// change names only what was typed; one empty value empties a list.
+func (f *appFlags) change(fs *pflag.FlagSet) client.AppChange {
+	text := func(name string, v *string) *string {
+		if fs.Changed(name) {
+			return v
+		}
+		return nil
+	}
+	list := func(name string, v []string) *[]string {
+		if !fs.Changed(name) {
+			return nil
+		}
+		if len(v) == 1 && v[0] == "" {
+			v = []string{}
+		}
+		return &v
+	}
+	return client.AppChange{
+		Branch: text("branch", &f.branch), Start: text("start", &f.start), Root: text("root", &f.root),
+		HealthPath: text("health-path", &f.healthPath), Domains: list("domain", f.domains),
+		Build: list("build", f.build), RunOnce: list("run-once", f.runOnce),
+	}
+}
+
+func (sh *shell) appKey() *cobra.Command {
+	cmd := &cobra.Command{Use: "key NAME", Short: "Print an app's deploy key, to give to the Git host", Args: cobra.ExactArgs(1)}
+	f := outputFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c, err := sh.panel()
+		if err != nil {
+			return err
+		}
+		a, err := c.App(cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		return sh.show(*f, client.PanelKey{Key: a.DeployKey}, [][]string{{a.DeployKey}})
+	}
+	return cmd
+}
+
+func (sh *shell) appRemove() *cobra.Command {
+	cmd := &cobra.Command{Use: "remove NAME", Short: "Remove an app from all its servers", Args: cobra.ExactArgs(1)}
+	wait := waitFlag(cmd)
+	yes := cmd.Flags().Bool("yes", false, "do not ask")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c, err := sh.panel()
+		if err != nil {
+			return err
+		}
+		what := fmt.Sprintf("Removing the app %s takes it and its files off every server", args[0])
+		if err := sh.consent(*yes, what, args[0]); err != nil {
+			return err
+		}
+		work, err := c.RemoveApp(cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		return sh.begun(cmd.Context(), c, work.Run, *wait)
+	}
+	return cmd
+}

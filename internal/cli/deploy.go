@@ -1,0 +1,26 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/serverplane/serverplane/client"
+)
+
+func (sh *shell) deploy() *cobra.Command {
+	var w client.DeployWish
+	cmd := &cobra.Command{Use: "deploy APP", Short: "Make a commit live on every backend", Args: cobra.ExactArgs(1)}
+	wait := waitFlag(cmd)
+	cmd.Flags().StringVar(&w.Ref, "ref", "", "commit, tag or branch (default: the app's branch)")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c, err := sh.panel()
+		if err != nil {
+			return err
+		}
+		deployed, err := c.Deploy(cmd.Context(), args[0], w)
+		if err != nil {
+			return err
+		}
+		return sh.begun(cmd.Context(), c, deployed.Run, *wait)
+	}
+	return cmd
+}
