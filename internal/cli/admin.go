@@ -70,11 +70,8 @@ func (sh *shell) store(cmd *cobra.Command) func(context.Context, func(Admin) err
 	cfg, envErr := config.FromEnv(os.LookupEnv)
 	cfg.StoreFlags(cmd.Flags())
 	return func(ctx context.Context, fn func(Admin) error) error {
-		if envErr != nil {
-			return usagef("%s", envErr)
-		}
-		if err := cfg.Validate(); err != nil {
-			return usagef("%s", err)
+		if err := checkConfig(cfg, envErr); err != nil {
+			return err
 		}
 		a, err := sh.app.Admin(ctx, cfg)
 		if err != nil {

@@ -32,9 +32,8 @@ type App interface {
 	Admin(ctx context.Context, c config.Config) (Admin, error)
 }
 
-// Admin does what needs no sign-in. It is an alias so that whoever implements
-// App need not import this package.
-type Admin = interface {
+// Admin does what needs no sign-in.
+type Admin interface {
 	CreateUser(ctx context.Context, email, role, password string) error
 	CreateToken(ctx context.Context, email, name string) (token string, err error)
 	Close() error
@@ -42,12 +41,13 @@ type Admin = interface {
 
 // Main runs the command the process was started with and returns its exit
 // code. The first Ctrl-C lets a command end in order, the second ends it.
-func Main(app App) int {
+func Main() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
 	terminal := isatty.IsTerminal(os.Stdin.Fd()) && isatty.IsTerminal(os.Stderr.Fd())
-	return Execute(ctx, os.Args[1:], Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, IsTerminal: terminal}, app)
+	s := Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, IsTerminal: terminal}
+	return Execute(ctx, os.Args[1:], s, panel{err: os.Stderr})
 }
 
 // Execute runs one command and returns its exit code.

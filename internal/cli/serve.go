@@ -13,7 +13,7 @@ func (sh *shell) serve() *cobra.Command {
 	cmd := &cobra.Command{Use: "serve", Short: "Run the panel", Args: cobra.NoArgs}
 	cfg.ServeFlags(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := sh.checkConfig(cfg, envErr); err != nil {
+		if err := checkConfig(cfg, envErr); err != nil {
 			return err
 		}
 		return sh.app.Serve(cmd.Context(), cfg)
@@ -21,15 +21,12 @@ func (sh *shell) serve() *cobra.Command {
 	return cmd
 }
 
-func (sh *shell) checkConfig(cfg config.Config, envErr error) error {
+func checkConfig(cfg config.Config, envErr error) error {
 	if envErr != nil {
 		return usagef("%s", envErr)
 	}
 	if err := cfg.Validate(); err != nil {
 		return usagef("%s", err)
-	}
-	for _, w := range cfg.Warnings() {
-		sh.say("warning: %s", w)
 	}
 	return nil
 }
