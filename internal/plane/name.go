@@ -17,6 +17,8 @@ var (
 	scpPattern      = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9][A-Za-z0-9.-]*:[^-\s][^\s]*$`)
 	loginPattern    = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)
 	pathPattern     = regexp.MustCompile(`^/[A-Za-z0-9._~!$&()*+,;=:@%/?-]{0,999}$`)
+	rootPattern     = regexp.MustCompile(`^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$`)
+	gitPattern      = regexp.MustCompile(`^[A-Za-z0-9_./~:@%+=,?&\[\]-]{1,1000}$`)
 )
 
 // CheckName holds for names of servers, apps and databases: they become user,
@@ -89,17 +91,20 @@ var reservedVariables = map[string]bool{
 // https, ssh and scp-like ones; with insecure also http, git and file (labs, tests).
 func CheckRepository(field, address string, insecure bool) error {
 	hint := "for example https://example.com/me/app.git or git@example.com:me/app.git"
-	if strings.HasPrefix(address, "-") || strings.ContainsAny(address, "\x00\n\r\t ") || len(address) > 1000 {
-		return Invalid(field, "must be a Git address without blanks", hint)
+	if strings.HasPrefix(address, "-") || !gitPattern.MatchString(address) {
+		return Invalid(field, "must be a Git address of at most 1000 characters, without blanks and quotes", hint)
 	}
 	if scpPattern.MatchString(address) {
 		return nil
 	}
 	u, err := url.Parse(address)
-	if err != nil || (u.Host == "" && u.Scheme != "file") || strings.HasPrefix(u.Host, "-") || u.Path == "" {
+	if err != nil || (u.Hostname() == "" && u.Scheme != "file") || strings.HasPrefix(u.Host, "-") || u.Path == "" {
 		return Invalid(field, "must be a Git address", hint)
 	}
 	if u.User != nil {
+		if strings.HasPrefix(u.User.Username(), "-") {
+			return Invalid(field, "must not hold a user that ssh would take for an option", hint)
+		}
 		if _, has := u.User.Password(); has {
 			return Invalid(field, "must not hold a password", "add the app's deploy key to the repository instead")
 		}
@@ -119,37 +124,40 @@ func CheckRepository(field, address string, insecure bool) error {
 // CheckBranch accepts the branch names git itself accepts and that no program
 // takes for an option.
 func CheckBranch(field, name string) error {
-	bad := strings.Contains(name, "..") || strings.Contains(name, "//") || strings.HasSuffix(name, "/") ||
-		strings.HasSuffix(name, ".lock") || strings.HasSuffix(name, ".")
+	bad := strings.Contains(name, "..") || strings.Contains(name, "//") || strings.HasSuffix(name, "/") || strings.Contains(name, "/.") ||
+		strings.Contains(name+"/", ".lock/") || strings.HasSuffix(name, ".")
 	if bad || !branchPattern.MatchString(name) {
 		return Invalid(field, "must be a branch, tag or commit name", "for example main or v1.2.0")
 	}
 	return nil
 }
 
-// CheckHealthPath accepts an absolute path with an optional query.
+// CheckHealthPath accepts an absolute path with an optional query, such that it
+// can be asked for: a stray "%" would make every probe fail on our own side.
 func CheckHealthPath(field, p string) error {
-	if !pathPattern.MatchString(p) {
-		return Invalid(field, "must start with / and hold no blanks or control characters", "for example /up")
+	_, err := url.ParseRequestURI(p)
+	if err != nil || !pathPattern.MatchString(p) {
+		return Invalid(field, "must start with /, hold no blanks or control characters, and %XX for any other character", "for example /up")
 	}
 	return nil
 }
 
-// CheckRoot accepts a folder inside the repository; empty is its top.
+// CheckRoot accepts a folder inside the repository; empty is its top. It
+// becomes a line of a unit file, hence the narrow alphabet.
 func CheckRoot(field, dir string) error {
 	if dir == "" {
 		return nil
 	}
-	clean := path.Clean(dir)
-	if clean != dir || path.IsAbs(dir) || clean == ".." || strings.HasPrefix(clean, "../") || !pathPattern.MatchString("/"+dir) || strings.ContainsAny(dir, "?$*();&!") {
-		return Invalid(field, "must be a folder inside the repository", "for example packages/web")
+	if path.Clean(dir) != dir || dir == "." || dir == ".." || strings.HasPrefix(dir, "../") || len(dir) > 200 || !rootPattern.MatchString(dir) {
+		return Invalid(field, "must be a folder inside the repository, of letters, digits, '.', '_' and '-'", "for example packages/web")
 	}
 	return nil
 }
 
-// CheckCommand accepts the user's own shell line: anything but NUL, bounded.
+// CheckCommand accepts the user's own shell line: anything but blanks alone and
+// NUL, bounded.
 func CheckCommand(field, line string) error {
-	if line == "" || len(line) > 8<<10 || strings.ContainsRune(line, 0) || !utf8.ValidString(line) {
+	if strings.TrimSpace(line) == "" || len(line) > 8<<10 || strings.ContainsRune(line, 0) || !utf8.ValidString(line) {
 		return Invalid(field, "must be a shell line of at most 8 KiB without NUL", "for example npm run build")
 	}
 	return nil

@@ -1,6 +1,7 @@
 package plane
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"time"
@@ -35,6 +36,16 @@ func CheckFirewall(field string, f Firewall) error {
 		return nil
 	}
 	return Invalid(field, "must be manage, keep-open or leave", "")
+}
+
+// CheckServerName holds for names of servers: those of CheckName but the ones
+// Ansible gives a meaning of its own.
+func CheckServerName(field, name string) error {
+	switch name {
+	case "all", "ungrouped", "localhost":
+		return Invalid(field, fmt.Sprintf("%q has a meaning of its own for Ansible", name), "choose another name")
+	}
+	return CheckName(field, name)
 }
 
 // Server is a managed Linux machine.
@@ -104,7 +115,7 @@ func (s Socket) Outside() bool {
 func (s Survey) Port80Taken() string {
 	for _, l := range s.Listening {
 		if l.Proto == "tcp" && l.Port == 80 && l.Process != "nginx" {
-			return l.Process
+			return cmp.Or(l.Process, "another program")
 		}
 	}
 	return ""
