@@ -58,7 +58,10 @@ func places(t *testing.T) map[string]store.Config {
 func TestSeveralStoresShareWork(t *testing.T) {
 	for name, c := range places(t) {
 		t.Run(name, func(t *testing.T) {
-			storetest.ShareWork(t, storetest.Open(t, c), storetest.Open(t, c), storetest.Open(t, c))
+			stores := []*store.Store{storetest.Open(t, c), storetest.Open(t, c), storetest.Open(t, c)}
+			storetest.ShareCounter(t, stores...)
+			storetest.ShareWork(t, stores...)
+			storetest.ShareLog(t, stores...)
 		})
 	}
 }

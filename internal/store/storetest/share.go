@@ -18,12 +18,13 @@ type crew struct {
 	woken   *sync.Cond
 	turn    int // raised with every end, so that no wake-up is missed
 	left    int
+	idle    int               // workers that found nothing to claim since the last end
 	holders map[string]string // lock -> who works under it
 	done    map[string]int
 	errs    []error
 }
 
-const jobs = 400
+const workers, jobs = 8, 400
 
 // ShareWork lets eight workers, spread over the stores (all of one database),
 // do several hundred Runs with overlapping locks: none may be lost, done
@@ -41,7 +42,7 @@ func ShareWork(t *testing.T, stores ...*store.Store) {
 	c := &crew{left: jobs, holders: map[string]string{}, done: map[string]int{}}
 	c.woken = sync.NewCond(&c.mu)
 	var all sync.WaitGroup
-	for i := range 8 {
+	for i := range workers {
 		all.Go(func() { c.work(fmt.Sprintf("p%d", i), kit{failer: t, s: stores[i%len(stores)]}) })
 	}
 	all.Wait()
@@ -137,13 +138,22 @@ func (c *crew) ended() {
 	defer c.mu.Unlock()
 	c.left--
 	c.turn++
+	c.idle = 0
 	c.woken.Broadcast()
 }
 
-// wait returns when a job ended since the turn.
+// wait returns when a job ended since the turn. When nobody works and nobody
+// finds a job, the rest is lost.
 func (c *crew) wait(turn int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.turn != turn {
+		return
+	}
+	if c.idle++; c.idle == workers && c.left > 0 {
+		c.errs, c.left = append(c.errs, fmt.Errorf("%d jobs cannot be claimed", c.left)), 0
+		c.woken.Broadcast()
+	}
 	for c.turn == turn && c.left > 0 {
 		c.woken.Wait()
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"testing"
 
 	"github.com/serverplane/serverplane/internal/store"
 )
@@ -89,15 +90,24 @@ func reads(k kit) {
 	}
 }
 
-// increments loses an update if two writers may read the same state.
-func increments(k kit) {
+func increments(k kit) { shareCounter(k, k.s) }
+
+// ShareCounter lets eight writers, spread over the stores (all of one
+// database), read a number and write the next one: an update is lost if two
+// may read the same.
+func ShareCounter(t *testing.T, stores ...*store.Store) {
+	shareCounter(newKit(t, stores[0]), stores...)
+}
+
+func shareCounter(k kit, stores ...*store.Store) {
 	k.write(put("n", "0"))
 	var all sync.WaitGroup
 	errs := make(chan error, 8*20)
-	for range 8 {
+	for i := range 8 {
+		each := kit{failer: k.failer, s: stores[i%len(stores)]}
 		all.Go(func() {
 			for range 20 {
-				errs <- k.tryWrite(increment)
+				errs <- each.tryWrite(increment)
 			}
 		})
 	}
