@@ -232,7 +232,7 @@ func (sh *shell) appRemove() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		what := fmt.Sprintf("Removing the app %s takes it and its files off every server", args[0])
+		what := fmt.Sprintf("removing the app %s and its files from every server", args[0])
 		if err := sh.consent(*yes, what, args[0]); err != nil {
 			return err
 		}

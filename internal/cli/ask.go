@@ -19,7 +19,7 @@ func (sh *shell) consent(yes bool, what, name string) error {
 	if !sh.IsTerminal {
 		return &usageError{text: what + " needs your consent", hint: "add --yes"}
 	}
-	answer, err := sh.ask(fmt.Sprintf("%s. Type %s to go on: ", what, name))
+	answer, err := sh.ask(fmt.Sprintf("This is about %s. Type %s to go on: ", what, name))
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ package cli
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -85,10 +86,11 @@ func New(s Streams, app App) *cobra.Command {
 func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 	g := &cobra.Command{Use: use, Short: short, Args: cobra.ArbitraryArgs}
 	g.RunE = func(cmd *cobra.Command, args []string) error {
+		wrong := &usageError{text: cmd.CommandPath() + " needs a command", hint: "see " + cmd.CommandPath() + " --help"}
 		if len(args) > 0 {
-			return usagef("%s has no command %q", cmd.CommandPath(), args[0])
+			wrong.text = fmt.Sprintf("%s has no command %q", cmd.CommandPath(), args[0])
 		}
-		return usagef("%s needs a command", cmd.CommandPath())
+		return wrong
 	}
 	g.AddCommand(commands...)
 	return g

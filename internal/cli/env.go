@@ -47,14 +47,21 @@ func (sh *shell) envImport() *cobra.Command {
 		}
 		values, err := parseDotenv(text)
 		if err != nil {
-			return fmt.Errorf("%s: %w", args[1], err)
+			return fmt.Errorf("%s: %w", fileName(args[1]), err)
 		}
 		if len(values) == 0 {
-			return fmt.Errorf("%s: holds no variable", args[1])
+			return fmt.Errorf("%s: holds no variable", fileName(args[1]))
 		}
 		return sh.record(cmd, args[0], values)
 	}
 	return cmd
+}
+
+func fileName(path string) string {
+	if path == "-" {
+		return "standard input"
+	}
+	return path
 }
 
 func (sh *shell) importText(path string) (string, error) {

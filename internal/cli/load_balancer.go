@@ -38,7 +38,7 @@ func (sh *shell) balancerEnable() *cobra.Command {
 			return err
 		}
 		fmt.Fprint(sh.Err, clean(fmt.Sprintf(filesWarning, args[0])))
-		if err := sh.consent(*yes, "Enabling the load balancer of "+args[0], args[0]); err != nil {
+		if err := sh.consent(*yes, "enabling the load balancer of "+args[0], args[0]); err != nil {
 			return err
 		}
 		w.Acknowledge = []string{warningFiles}

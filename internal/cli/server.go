@@ -228,7 +228,7 @@ func (sh *shell) serverRemove() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := sh.consent(*yes, "Removing the server "+args[0], args[0]); err != nil {
+		if err := sh.consent(*yes, "removing the server "+args[0], args[0]); err != nil {
 			return err
 		}
 		if err := c.RemoveServer(cmd.Context(), args[0]); err != nil {
