@@ -7,22 +7,31 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
+
+
+def call(*args):
+    """Runs a program with untranslated output, which we read; None when it is absent or hangs."""
+    try:
+        return subprocess.run(
+            args, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace",
+            env={**os.environ, "LC_ALL": "C"}, timeout=20,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
 
 
 def run(*args):
     """The standard output of a program, or "" when it is absent or fails."""
-    try:
-        done = subprocess.run(args, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout if done.returncode == 0 else ""
+    done = call(*args)
+    return done.stdout if done and done.returncode == 0 else ""
 
 
-def system():
+def system(path="/etc/os-release"):
     facts = {}
     try:
-        with open("/etc/os-release") as f:
+        with open(path) as f:
             for line in f:
                 name, _, value = line.strip().partition("=")
                 facts[name] = value.strip('"')
@@ -58,12 +67,16 @@ def addresses():
 def sockets():
     found = []
     for proto, flag in (("tcp", "-t"), ("udp", "-u")):
-        for line in run("ss", "-H", "-l", "-n", "-p", flag).splitlines():
+        done = call("ss", "-H", "-l", "-n", "-p", flag)
+        if not done or done.returncode != 0:
+            # without it nothing would seem to listen, and a firewall would close all of it
+            sys.exit("ss does not work, so what listens is not known; install iproute2")
+        for line in done.stdout.splitlines():
             parts = line.split()
             if len(parts) < 5:
                 continue
             host, _, port = parts[3].rpartition(":")
-            host = host.strip("[]").partition("%")[0]
+            host = host.partition("%")[0].strip("[]")
             name = re.search(r'\(\("([^"]+)"', line)
             found.append({
                 "proto": proto,
@@ -113,8 +126,8 @@ def nginx():
         sites += glob.glob(pattern)
     broken = ""
     if shutil.which("nginx"):
-        done = subprocess.run(["nginx", "-t", "-q"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
-        broken = "" if done.returncode == 0 else done.stderr.strip()[:2000]
+        done = call("nginx", "-t", "-q")
+        broken = "nginx -t does not end" if not done else "" if done.returncode == 0 else done.stderr.strip()[:2000]
     return {"nginx_sites": sorted(sites), "nginx_broken": broken}
 
 
@@ -152,23 +165,26 @@ def panel():
         return ""
 
 
-disk = os.statvfs("/home" if os.path.isdir("/home") else "/")
-report = {
-    "arch": os.uname().machine,
-    "cores": os.cpu_count() or 0,
-    "disk_free_mib": disk.f_bavail * disk.f_frsize >> 20,
-    "listening": sockets(),
-    "ssh_port": ssh_port(),
-    "firewall": firewall(),
-    "databases": databases(),
-    "apt_lock": apt_lock(),
-    "panel": panel(),
-    "node": run("node", "--version").strip(),
-    "clock": time.time(),
-}
-for part in (system(), memory(), addresses(), nginx()):
-    report.update(part)
-for address in list(report["addresses"]):
-    if ipaddress.ip_address(address).is_loopback:
-        report["addresses"].remove(address)
-print(json.dumps(report))
+def look():
+    disk = os.statvfs("/home" if os.path.isdir("/home") else "/")
+    report = {
+        "arch": os.uname().machine,
+        "cores": os.cpu_count() or 0,
+        "disk_free_mib": disk.f_bavail * disk.f_frsize >> 20,
+        "listening": sockets(),
+        "ssh_port": ssh_port(),
+        "firewall": firewall(),
+        "databases": databases(),
+        "apt_lock": apt_lock(),
+        "panel": panel(),
+        "node": run("node", "--version").strip(),
+        "clock": time.time(),
+    }
+    for part in (system(), memory(), addresses(), nginx()):
+        report.update(part)
+    report["addresses"] = [a for a in report["addresses"] if not ipaddress.ip_address(a).is_loopback]
+    return report
+
+
+if __name__ == "__main__":
+    print(json.dumps(look()))
