@@ -4,9 +4,11 @@
 package probe
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -61,27 +63,59 @@ func (p *Prober) Ask(ctx context.Context, q Question) plane.Probe {
 	return result
 }
 
+// get speaks HTTP on the dialled connection itself: net/http's own transport
+// would at the end of its time say only that, not what the dialer knows of
+// whose silence it was, and it logs what speaks without being asked.
 func (p *Prober) get(ctx context.Context, q Question) (int, error) {
-	transport := &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return p.dialer.Dial(ctx, q.From, q.Address)
-		},
+	req, err := request(ctx, q)
+	if err != nil {
+		return 0, err
 	}
+	conn, err := p.dialer.Dial(ctx, q.From, q.Address)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close() //nolint:errcheck // nothing more is asked of it
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	status, err := exchange(conn, req)
+	if err != nil && ctx.Err() != nil {
+		return 0, ctx.Err()
+	}
+	return status, err
+}
+
+func request(ctx context.Context, q Question) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+q.Address+q.Path, nil)
 	if err != nil {
-		return 0, fmt.Errorf("ask %s: %w", q.Address, err)
+		return nil, fmt.Errorf("ask %s: %w", q.Address, err)
 	}
-	req.Host = q.Host
+	req.Host, req.Close = q.Host, true
 	req.Header.Set("User-Agent", userAgent)
 	req.Header.Set("X-Forwarded-For", q.Visitor)
 	req.Header.Set("X-Forwarded-Proto", "http")
 	req.Header.Set("X-Forwarded-Host", q.Host)
-	resp, err := transport.RoundTrip(req) // a redirect is an answer, so no client that follows it
-	if err != nil {
+	return req, nil
+}
+
+// maxHead bounds what is read of an answer; its body is not.
+const maxHead = 256 << 10
+
+// exchange returns the status of the first answer that is not an interim one
+// (RFC 9110 15.2). A redirect is an answer and is not followed.
+func exchange(conn net.Conn, req *http.Request) (int, error) {
+	if err := req.Write(conn); err != nil {
 		return 0, err
 	}
-	return resp.StatusCode, resp.Body.Close()
+	from := bufio.NewReader(io.LimitReader(conn, maxHead))
+	for {
+		resp, err := http.ReadResponse(from, req)
+		if err != nil {
+			return 0, err
+		}
+		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
+			return resp.StatusCode, nil
+		}
+	}
 }
 
 // explain says whose failure an error is. The server we look from is asked for
@@ -93,6 +127,9 @@ func (p *Prober) explain(q Question, err error) (plane.Verdict, string, string) 
 	case remote.KindVantage, remote.KindLost, remote.KindUnreachable, remote.KindAuth, remote.KindHostKey:
 		return plane.Blind, cause(err), "the panel cannot look from " + q.FromName + ": " + cause(err)
 	}
+	if errors.Is(err, context.Canceled) {
+		return plane.Blind, "not asked to the end", "the panel stopped looking"
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
 	if dead := p.dialer.Check(ctx, q.From); dead != nil {
@@ -100,6 +137,9 @@ func (p *Prober) explain(q Question, err error) (plane.Verdict, string, string) 
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return plane.Fail, "no answer", fmt.Sprintf("accepted the connection but did not answer within %s", q.Timeout)
+	}
+	if strings.Contains(err.Error(), "malformed HTTP") {
+		return plane.Fail, "not HTTP", "answered something that is not HTTP"
 	}
 	return plane.Fail, err.Error(), "closed the connection without an answer"
 }
