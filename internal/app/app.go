@@ -109,7 +109,8 @@ func (a *App) run(ctx context.Context, c config.Config, b *base, owner string, l
 		Mirrors: mirror.New(filepath.Join(c.DataDir, "mirrors"), c.AllowInsecureRepositories),
 		Now:     time.Now, PanelID: b.identity.id, Owner: owner, Log: a.log,
 	})
-	keeper := health.New(health.Config{Store: b.store, Hub: hub, Prober: prober, Now: time.Now, Owner: owner, Log: a.log})
+	watch := health.Config{Store: b.store, Hub: hub, Prober: prober, Now: time.Now, Owner: owner, Log: a.log}
+	keeper, signs := health.New(watch), health.NewServers(watch, pool)
 	server := web.New(web.Config{Control: verbs, Log: a.log, Version: a.version})
 
 	poolCtx, closePool := context.WithCancel(context.WithoutCancel(ctx))
@@ -118,6 +119,7 @@ func (a *App) run(ctx context.Context, c config.Config, b *base, owner string, l
 	parts, ctx := errgroup.WithContext(ctx)
 	parts.Go(func() error { return work.Run(ctx) })
 	parts.Go(func() error { return keeper.Run(ctx) })
+	parts.Go(func() error { return signs.Run(ctx) })
 	parts.Go(func() error { return server.Run(ctx, l) })
 	err := parts.Wait()
 	closePool() // last: Runs that end use it to clean up

@@ -26,10 +26,10 @@ type deployment struct {
 }
 
 func (d *deployment) do(ctx context.Context) error {
-	d.steps(8)
 	if err := d.load(ctx); err != nil {
 		return err
 	}
+	d.steps(d.count())
 	if d.plan.State == plane.DeploymentQueued {
 		if err := d.prepare(ctx); err != nil {
 			return err
@@ -44,6 +44,26 @@ func (d *deployment) do(ctx context.Context) error {
 		return errors.Join(err, d.switchBack(ctx))
 	}
 	return d.retire(ctx)
+}
+
+// count is how many steps lie ahead.
+func (d *deployment) count() int {
+	total := 3 // switch, verify, stop the old slot
+	if d.plan.State == plane.DeploymentQueued {
+		total += 3 // fetch, build, ask
+		if d.runsOnce() {
+			total++
+		}
+	}
+	if d.previous != "" {
+		total++ // let requests finish
+	}
+	return total
+}
+
+// runsOnce tells whether migrations and the like belong to this deployment.
+func (d *deployment) runsOnce() bool {
+	return len(d.plan.Spec.RunOnce) > 0 && (d.plan.Trigger == plane.TriggerManual || d.plan.Trigger == plane.TriggerPush)
 }
 
 func (d *deployment) load(ctx context.Context) error {
@@ -169,7 +189,7 @@ func (j *job) steerSeats(ctx context.Context, servers []string) error {
 
 // runOnce runs migrations and the like on the primary, before any switch.
 func (d *deployment) runOnce(ctx context.Context) error {
-	if len(d.plan.Spec.RunOnce) == 0 || d.plan.Trigger == plane.TriggerEnvironment || d.plan.Trigger == plane.TriggerRollback {
+	if !d.runsOnce() {
 		return nil
 	}
 	if err := d.step(ctx, "run-once commands on "+d.crew.primary().Server.Name); err != nil {
