@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"path/filepath"
+	"strconv"
 
 	"golang.org/x/crypto/ssh/knownhosts"
 )
@@ -38,10 +39,11 @@ transfer_method = piped
 `
 
 // sshArguments go on ssh's command line: Ansible only knows that a connection is kept, and where, if it
-// sees these words there.
-func (w *workspace) sshArguments() string {
+// sees these words there. Each host has a socket of its own, by number: two names for one address must
+// not share a connection (%C would let them), or one would ride on the other's pinned key.
+func (w *workspace) sshArguments(number int) string {
 	return "-F " + quote(w.path("ssh_config")) +
-		" -o ControlMaster=auto -o ControlPersist=60s -o ControlPath=" + filepath.Join(w.sockets, "c-%C")
+		" -o ControlMaster=auto -o ControlPersist=60s -o ControlPath=" + filepath.Join(w.sockets, "c-"+strconv.Itoa(number))
 }
 
 // sshFiles renders ssh's whole configuration: every host believed by its pinned key alone, our key
@@ -103,6 +105,5 @@ func (w *workspace) environment() []string {
 		"ANSIBLE_INVENTORY=" + w.path("inventory.json"),
 		"ANSIBLE_ROLES_PATH=" + w.path("playbooks/roles"),
 		"ANSIBLE_CALLBACK_PLUGINS=" + w.path("playbooks/callback"),
-		"ANSIBLE_SSH_ARGS=" + w.sshArguments(),
 	}
 }

@@ -25,8 +25,8 @@ const (
 	lockFile       = "lock"
 	socketsFile    = "sockets"
 	// longestTemp leaves room for ssh's temporary name of a control socket: a unix socket's path
-	// may have 107 bytes, of which "/spNNNNNNNNNN/", %C (40) and a random suffix (17) take 73.
-	longestTemp = 30
+	// may have 107 bytes, of which "/spNNNNNNNNNN/c-NNNN" and a random suffix (17) take 37.
+	longestTemp = 60
 )
 
 // workspace is all one play has on disk: one folder for files, and one with a short name for sockets.
@@ -163,8 +163,8 @@ func (f File) write(path string) error {
 // writeVars writes inventory and variables as JSON, which Ansible reads as data.
 func (w *workspace) writeVars(play Play) error {
 	hosts := make(map[string]map[string]any, len(play.Hosts))
-	for _, h := range play.Hosts {
-		vars := map[string]any{}
+	for i, h := range play.Hosts {
+		vars := map[string]any{"ansible_ssh_args": w.sshArguments(i)}
 		for name, value := range h.Vars {
 			vars[name] = value
 		}

@@ -19,10 +19,12 @@ def check_owner():
 
 def install_packages():
     """Nginx must not start by being installed: its packaged site would answer on port 80 or fail to bind it."""
+    if not missing_packages(PACKAGES):
+        return
     policy = "/usr/sbin/policy-rc.d"
     ours = not os.path.lexists(policy)
     if ours:
-        write(policy, "#!/bin/sh\ncase $1 in nginx|nginx.service) exit 101;; esac\nexit 0\n", 0o755)
+        write(policy, "#!/bin/sh\ncase $1 in nginx|nginx.service) exit 101;; esac\nexit 0\n", 0o755, quiet=True)
     try:
         install(PACKAGES)
     finally:
