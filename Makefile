@@ -4,9 +4,6 @@ SHELL := bash
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
-# One kind of binary everywhere (no C library), so that building, vetting and testing share one cache.
-export CGO_ENABLED := 0
-
 # Tools are built once into a folder of their own and found there by their version.
 TOOLS   := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/serverplane-tools
 LINTER  := $(TOOLS)/golangci-lint-v2.15.0
@@ -31,7 +28,7 @@ setup: ## install what building and testing needs (Debian or Ubuntu, root); sile
 .PHONY: build
 build: ## bin/serverplane; its version is the tag and commit of the checkout
 	@mkdir -p bin
-	go build -trimpath -o bin/serverplane ./cmd/serverplane
+	go build -buildvcs=auto -o bin/serverplane ./cmd/serverplane
 
 .PHONY: demo
 demo: setup build ## one app on three real servers, on this machine, until Ctrl-C (root)
@@ -79,7 +76,7 @@ unit: ## all tests that need no fleet; fuzz seeds run as plain cases
 
 .PHONY: race
 race: ## the packages that share data between goroutines, under the race detector
-	@$(timed) CGO_ENABLED=1 go test -race $(RACED)
+	@$(timed) go test -race $(RACED)
 
 # One package after the other: stories measure, and two fleets on two cores would disturb each other.
 .PHONY: stories
