@@ -39,9 +39,10 @@ func kept(err error, noun, name, doing string) error {
 // The codes of the two engines, from SQLite's result codes and PostgreSQL's
 // appendix of error codes.
 const (
-	sqlitePrimaryKey, sqliteUnique, sqliteTrigger, sqliteForeign = 1555, 2067, 1811, 787
-	postgresUnique, postgresForeign, postgresRestrict            = "23505", "23503", "23001"
-	postgresSerialization, postgresDeadlock                      = "40001", "40P01"
+	sqlitePrimaryKey, sqliteUnique, sqliteTrigger     = 1555, 2067, 1811
+	sqliteForeign, sqliteBusy                         = 787, 5
+	postgresUnique, postgresForeign, postgresRestrict = "23505", "23503", "23001"
+	postgresSerialization, postgresDeadlock           = "40001", "40P01"
 )
 
 func sqliteCode(err error) int {
@@ -70,7 +71,10 @@ func isForeign(err error) bool {
 	return code == sqliteForeign || code == sqliteTrigger || text == postgresForeign || text == postgresRestrict
 }
 
+// isTransient tells errors that a second try may not meet: another
+// transaction was in the way. On SQLite that is another program's writer that
+// was there for longer than the driver's patience.
 func isTransient(err error) bool {
 	code := postgresCode(err)
-	return code == postgresSerialization || code == postgresDeadlock
+	return code == postgresSerialization || code == postgresDeadlock || sqliteCode(err) == sqliteBusy
 }

@@ -137,10 +137,10 @@ func (s *Store) Read(ctx context.Context, fn func(tx *Tx) error) error {
 	return s.transact(ctx, s.read, &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead}, fn)
 }
 
-// Write runs fn in one transaction, committed if fn returns nil. On PostgreSQL
-// fn is run again after a serialization failure or a deadlock, so it must be
-// repeatable; after any error of a Tx method it must return that error. One
-// exception is ErrNotFound, which leaves the transaction usable.
+// Write runs fn in one transaction, committed if fn returns nil. After a
+// serialization failure, a deadlock or a busy database it is tried again a few
+// times, so fn must be repeatable. After any error of a Tx method but
+// ErrNotFound and ErrLost the transaction is spoilt: return that error.
 func (s *Store) Write(ctx context.Context, fn func(tx *Tx) error) error {
 	const attempts = 5
 	for attempt := 1; ; attempt++ {
