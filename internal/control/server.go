@@ -68,11 +68,11 @@ func (c *Control) entrance(ctx context.Context, w *ServerWish) (plane.Entrance, 
 	if w.User == "" {
 		w.User = "root"
 	}
-	if err := c.checkServer(ctx, *w); err != nil {
-		return plane.Entrance{}, err
-	}
 	addr, err := plane.CheckAddress("address", w.Address)
 	if err != nil {
+		return plane.Entrance{}, err
+	}
+	if err := c.checkServer(ctx, *w, addr); err != nil {
 		return plane.Entrance{}, err
 	}
 	key, err := c.surveyor.HostKey(ctx, addr, w.SSHPort)
@@ -89,8 +89,8 @@ func (c *Control) entrance(ctx context.Context, w *ServerWish) (plane.Entrance, 
 	}, nil
 }
 
-func (c *Control) checkServer(ctx context.Context, w ServerWish) error {
-	if err := plane.CheckName("name", w.Name); err != nil {
+func (c *Control) checkServer(ctx context.Context, w ServerWish, addr netip.Addr) error {
+	if err := plane.CheckServerName("name", w.Name); err != nil {
 		return err
 	}
 	if err := checkPort(w.SSHPort); err != nil {
@@ -111,8 +111,8 @@ func (c *Control) checkServer(ctx context.Context, w ServerWish) error {
 			if s.Name == w.Name {
 				return plane.Conflict(fmt.Sprintf("there is already a server named %q", w.Name), "choose another name")
 			}
-			if s.Address.String() == w.Address && s.SSHPort == w.SSHPort {
-				return plane.Conflict(fmt.Sprintf("%s is already the server %q", w.Address, s.Name), "use that one")
+			if s.Address == addr && s.SSHPort == w.SSHPort {
+				return plane.Conflict(fmt.Sprintf("%s is already the server %q", addr, s.Name), "use that one")
 			}
 		}
 		return nil
