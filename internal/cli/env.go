@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/serverplane/serverplane/client"
+	"github.com/serverplane/serverplane/internal/cli/dotenv"
 )
 
 const maxImport = 12 << 20 // bytes of a file of variables, as much as the panel takes at once
@@ -45,7 +46,7 @@ func (sh *shell) envImport() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		values, err := parseDotenv(text)
+		values, err := dotenv.Parse(text)
 		if err != nil {
 			return fmt.Errorf("%s: %w", fileName(args[1]), err)
 		}

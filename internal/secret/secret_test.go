@@ -176,8 +176,10 @@ func FuzzUnseal(f *testing.F) {
 	f.Add([]byte{}, "")
 	f.Add(sealed[:overhead], "c")
 	f.Fuzz(func(t *testing.T, data []byte, context string) {
+		// The seeds of other fuzzing processes hold the same plain, sealed with
+		// other nonces; nothing else was ever sealed.
 		plain, err := b.Unseal(data, context)
-		if err == nil && !(bytes.Equal(data, sealed) && context == "c") {
+		if err == nil && (string(plain) != "plain" || context != "c") {
 			t.Fatalf("opened a value never sealed: %q", plain)
 		}
 	})

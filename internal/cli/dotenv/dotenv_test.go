@@ -1,4 +1,4 @@
-package cli
+package dotenv
 
 import (
 	"strings"
@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestDotenv(t *testing.T) {
+func TestParse(t *testing.T) {
 	cases := map[string]struct {
 		text string
 		want map[string]string
@@ -31,7 +31,7 @@ func TestDotenv(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			got, err := parseDotenv(c.text)
+			got, err := Parse(c.text)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -42,7 +42,7 @@ func TestDotenv(t *testing.T) {
 	}
 }
 
-func TestDotenvErrorsNameTheLineAndNoValue(t *testing.T) {
+func TestErrorsNameTheLineAndNoValue(t *testing.T) {
 	cases := map[string]string{
 		"A=1\nhunter2":         "line 2: must be NAME=VALUE",
 		"\n\n1A=hunter2":       "line 3: must be NAME=VALUE",
@@ -58,7 +58,7 @@ func TestDotenvErrorsNameTheLineAndNoValue(t *testing.T) {
 		"A=\xff":               "is not UTF-8 text",
 	}
 	for text, want := range cases {
-		_, err := parseDotenv(text)
+		_, err := Parse(text)
 		if (err == nil) != (want == "") {
 			t.Errorf("%q: got %v, want %q", text, err, want)
 			continue
@@ -71,7 +71,7 @@ func TestDotenvErrorsNameTheLineAndNoValue(t *testing.T) {
 
 // Whatever is written in double quotes with the documented escapes, or in
 // single quotes, is read back byte for byte.
-func TestDotenvRoundTrip(t *testing.T) {
+func TestRoundTrip(t *testing.T) {
 	escape := strings.NewReplacer(`\`, `\\`, `"`, `\"`, `$`, `\$`, "\n", `\n`, "\r", `\r`, "\t", `\t`)
 	rapid.Check(t, func(t *rapid.T) {
 		want := rapid.MapOf(rapid.StringMatching(`[A-Za-z_][A-Za-z0-9_]{0,8}`), rapid.String()).Draw(t, "values")
@@ -83,7 +83,7 @@ func TestDotenvRoundTrip(t *testing.T) {
 			}
 			text.WriteString(name + `="` + escape.Replace(value) + "\"\n")
 		}
-		got, err := parseDotenv(text.String())
+		got, err := Parse(text.String())
 		if err != nil {
 			t.Fatalf("%v in\n%s", err, text.String())
 		}
@@ -93,12 +93,12 @@ func TestDotenvRoundTrip(t *testing.T) {
 	})
 }
 
-func FuzzDotenv(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	for _, seed := range []string{"A=1\n", "export B='x'", `C="\n"`, "D=\"\\", "#\n\r\n=", "\uFEFFA= #"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		values, err := parseDotenv(text)
+		values, err := Parse(text)
 		if err != nil && values != nil {
 			t.Fatal("values beside an error")
 		}
