@@ -69,7 +69,7 @@ func (t *Tx) DeleteServer(ctx context.Context, id string) error {
 }
 
 // RaiseTree says that the server's Nginx is to get new contents and returns
-// their generation.
+// their generation; why the former one failed is forgotten.
 func (t *Tx) RaiseTree(ctx context.Context, serverID string) (int64, error) {
 	return one(ctx, t, "server", serverID, single[int64],
 		`UPDATE servers SET tree_wanted = tree_wanted + 1, tree_error = '' WHERE id = $1 RETURNING tree_wanted`, serverID)

@@ -125,7 +125,15 @@ func trees(k kit) {
 		same(k, step.name, []any{s.TreeWanted, s.TreeApplied, s.TreeError}, []any{int64(3), step.applied, step.err})
 	}
 	same(k, "pending at last", pending(), "")
+	k.write(func(ctx context.Context, tx *store.Tx) error {
+		if err := tx.SettleTree(ctx, "srv_s1", 3, "boom"); err != nil {
+			return err
+		}
+		_, err := tx.RaiseTree(ctx, "srv_s1")
+		return err
+	})
+	same(k, "a new wish forgets the error", k.server("srv_s1").TreeError, "")
 	k.broken("a generation nobody wanted", func(ctx context.Context, tx *store.Tx) error {
-		return tx.SettleTree(ctx, "srv_s1", 4, "")
+		return tx.SettleTree(ctx, "srv_s1", 5, "")
 	})
 }
