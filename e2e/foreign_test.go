@@ -32,7 +32,7 @@ ufw allow 22/tcp comment 'my ssh'; ufw allow from 198.18.0.0/15 to any port 6379
 ufw allow 80/tcp comment 'my shop'; ufw --force enable`)
 	before := w.ssh(t, "s1", foreignState)
 	shop, redis := newWatch(func() error { return askShop(address) }), newWatch(func() error { return askRedis(address) })
-	w.add(t, "s1")
+	addByPassword(t, w)
 	var s client.Server
 	must(t, w.panel.Read(w.ctx, &s, "server", "show", "s1"))
 	if s.State != "ready" || s.Firewall != "keep-open" {
@@ -55,6 +55,25 @@ ufw allow 80/tcp comment 'my shop'; ufw --force enable`)
 	}
 	if got := w.ssh(t, "s1", "curl -s -o /dev/null -w '%{http_code} %{size_download}' -H 'Host: nobody.example.com' http://127.0.0.1/"); got != "404 0" {
 		t.Logf("an unknown name gets %s", got)
+	}
+}
+
+// addByPassword lets the panel in by way of an ordinary user who needs a
+// password for sudo; the password is used once and kept nowhere.
+func addByPassword(t *testing.T, w *world) {
+	t.Helper()
+	const password = "pass phrase-77e1 'quoted'"
+	w.ssh(t, "s1", `useradd -m -s /bin/bash -G sudo dev && chpasswd <<'X'
+dev:`+password+`
+X`)
+	seen := watchCommandLines(password)
+	_, err := w.panel.CLIWith(w.ctx, password+"\n", "server", "add", "s1", "--address", w.servers["s1"].Addr.String(),
+		"--user", "dev", "--password-stdin", "--accept-host-key", "--wait")
+	must(t, err)
+	seen.none(t)
+	nowhereInData(t, w, password)
+	if got := w.ssh(t, "s1", "grep -r '"+password[:16]+"' /etc/serverplane /var/lib/serverplane /home/serverplane /tmp 2>/dev/null || true"); got != "" {
+		t.Errorf("the password was left on the server: %s", got)
 	}
 }
 

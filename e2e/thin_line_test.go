@@ -325,16 +325,28 @@ func secretsStaySecret(t *testing.T, w *world) {
 			t.Errorf("a variable's value was left on %s in %s", s, out)
 		}
 	}
+	nowhereInData(t, w, needle)
+}
+
+// nowhereInData fails when a secret stands in the clear in any file of the
+// panel: its store, its log, its workspaces.
+func nowhereInData(t *testing.T, w *world, secret string) {
+	t.Helper()
+	read := 0
 	must(t, filepath.Walk(filepath.Dir(w.panel.Dir), func(path string, info os.FileInfo, err error) error {
 		if err != nil || !info.Mode().IsRegular() {
 			return err
 		}
+		read++
 		raw, err := os.ReadFile(path)
-		if bytes.Contains(raw, []byte(needle)) {
-			t.Errorf("%s holds a variable's value in the clear", path)
+		if bytes.Contains(raw, []byte(secret)) {
+			t.Errorf("%s holds a secret in the clear", path)
 		}
 		return err
 	}))
+	if read == 0 {
+		t.Error("no file of the panel was read")
+	}
 }
 
 func reboot(t *testing.T, w *world) {

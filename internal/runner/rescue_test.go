@@ -1,0 +1,66 @@
+package runner
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/serverplane/serverplane/internal/plane"
+	"github.com/serverplane/serverplane/internal/store"
+)
+
+// lostDeployment leaves a deployment in a state, its Run claimed by a panel
+// that died, and rescues it.
+func lostDeployment(t *testing.T, state plane.DeploymentState) (plane.Deployment, []plane.Run) {
+	t.Helper()
+	s := newScene(t)
+	now := time.Now().UTC()
+	app := plane.App{
+		ID: plane.NewID(plane.PrefixApp), Name: "web", Kind: plane.KindNodeJS, ServerID: s.server.ID, Repository: "https://example.com/a.git",
+		Branch: "main", Spec: plane.Spec{}.WithDefaults(plane.KindNodeJS), State: plane.AppDeploying, Since: now, Balancer: plane.NewLoadBalancer(), CreatedAt: now,
+	}
+	run := plane.Run{
+		ID: plane.NewID(plane.PrefixRun), Kind: plane.RunDeploy, AppID: app.ID, DeploymentID: plane.NewID(plane.PrefixDeployment),
+		Locks: []string{plane.AppLock(app.ID)}, State: plane.RunQueued, CreatedAt: now,
+	}
+	d := plane.Deployment{
+		ID: run.DeploymentID, AppID: app.ID, RunID: run.ID, Trigger: plane.TriggerManual, Ref: "main", Slot: plane.SlotA, Spec: app.Spec,
+		State: state, CreatedAt: now, StartedAt: now,
+	}
+	s.write(func(tx *store.Tx) error {
+		if err := errors.Join(tx.CreateApp(s.ctx, app), tx.Enqueue(s.ctx, run), tx.CreateDeployment(s.ctx, d)); err != nil {
+			return err
+		}
+		_, _, err := tx.Claim(s.ctx, "ins_one", now, time.Hour)
+		return err
+	})
+	if err := s.runner().rescueOwn(s.ctx); err != nil {
+		t.Fatal(err)
+	}
+	var runs []plane.Run
+	s.write(func(tx *store.Tx) (err error) {
+		if d, err = tx.Deployment(s.ctx, d.ID); err == nil {
+			runs, err = tx.Runs(s.ctx, store.RunFilter{AppID: app.ID})
+		}
+		return err
+	})
+	return d, runs
+}
+
+func TestLostBeforeTheSwitchFails(t *testing.T) {
+	for _, state := range []plane.DeploymentState{plane.DeploymentQueued, plane.DeploymentPreparing} {
+		d, runs := lostDeployment(t, state)
+		if d.State != plane.DeploymentFailed || d.Reason != lostReason || len(runs) != 1 || runs[0].State != plane.RunInterrupted {
+			t.Errorf("%s became %s (%s) with Runs %+v", state, d.State, d.Reason, runs)
+		}
+	}
+}
+
+func TestLostAtTheSwitchIsCarriedForward(t *testing.T) {
+	for _, state := range []plane.DeploymentState{plane.DeploymentSwitching, plane.DeploymentVerifying} {
+		d, runs := lostDeployment(t, state)
+		if d.State != state || len(runs) != 2 || d.RunID != runs[0].ID || runs[0].State != plane.RunQueued || runs[1].State != plane.RunInterrupted {
+			t.Errorf("%s became %s with Runs %+v", state, d.State, runs)
+		}
+	}
+}
