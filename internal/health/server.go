@@ -75,19 +75,21 @@ func (k *Servers) ask(ctx context.Context, s plane.Server) {
 	if state == s.State || ctx.Err() != nil {
 		return
 	}
+	changed := false
 	err := k.Store.Write(ctx, func(tx *store.Tx) error {
 		now, err := tx.Server(ctx, s.ID)
 		if err != nil {
 			return ignoreGone(err)
 		}
-		if now.State != s.State {
+		if changed = now.State == s.State; !changed {
 			return nil // a Run took it meanwhile
 		}
 		return tx.SetServerState(ctx, s.ID, state, reason, k.Now().UTC())
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		k.Log.Error("record a server's sign of life", "server", s.Name, "err", err)
-		return
+	case changed:
+		k.Log.Info("server changed", "server", s.Name, "state", state, "reason", reason)
 	}
-	k.Log.Info("server changed", "server", s.Name, "state", state, "reason", reason)
 }
