@@ -178,6 +178,9 @@ func (c *Control) ChangeApp(ctx context.Context, actor plane.Actor, name string,
 		if app, err = appByName(ctx, tx, name); err != nil {
 			return err
 		}
+		if err := refuseLeaving(app); err != nil {
+			return err
+		}
 		ch.apply(&app)
 		if err := app.Check(c.insecure); err != nil {
 			return err
@@ -230,6 +233,16 @@ func (c *Control) RemoveApp(ctx context.Context, actor plane.Actor, name string)
 	})
 	c.hub.Publish(TopicQueue)
 	return run, err
+}
+
+// refuseLeaving holds that an app whose removal has begun gets no new work:
+// its backends are out of the upstream already, and an entry without any cannot
+// be rendered, which would hold up every other app on the primary.
+func refuseLeaving(a plane.App) error {
+	if a.State == plane.AppRemoving {
+		return plane.Conflict(fmt.Sprintf("app %q is being removed", a.Name), "app remove "+a.Name+" again continues")
+	}
+	return nil
 }
 
 // serversOf lists the ids of the servers an app has a backend on.

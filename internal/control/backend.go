@@ -62,6 +62,9 @@ func (c *Control) joinBackend(ctx context.Context, tx *store.Tx, a plane.App, s 
 }
 
 func mayJoin(ctx context.Context, tx *store.Tx, a plane.App, s plane.Server, w BackendWish) error {
+	if err := refuseLeaving(a); err != nil {
+		return err
+	}
 	primary, err := tx.Server(ctx, a.ServerID)
 	if err != nil {
 		return fmt.Errorf("find the primary of %s: %w", a.Name, err)

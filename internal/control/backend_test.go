@@ -155,3 +155,35 @@ func TestAddBackendRefuses(t *testing.T) {
 	})
 	p.refuses("no such backend", plane.CodeNotFound, "", func(ctx context.Context) error { _, err := p.Backend(ctx, ann, "web", "s2"); return err })
 }
+
+// An app that is on its way out gets no new work, and its removal can be asked
+// for again.
+func TestLeavingAppGetsNoWork(t *testing.T) {
+	p := balanced(t, plane.RoundRobin)
+	p.set(map[string]string{"A": "1"})
+	id := p.balancer().Backends[0].AppID
+	p.write(func(ctx context.Context, tx *store.Tx) error {
+		return tx.SetAppState(ctx, id, plane.AppRemoving, "a server did not answer", p.now())
+	})
+	for what, wish := range map[string]func(context.Context) error{
+		"deploy": func(ctx context.Context) error {
+			_, _, err := p.Deploy(ctx, ann, "web", control.DeployWish{})
+			return err
+		},
+		"env apply": func(ctx context.Context) error { _, err := p.ApplyVariables(ctx, ann, "web"); return err },
+		"app set": func(ctx context.Context) error {
+			_, err := p.ChangeApp(ctx, ann, "web", control.AppChange{Start: text("x")})
+			return err
+		},
+		"lb enable": func(ctx context.Context) error { _, err := p.EnableBalancer(ctx, ann, "web", read); return err },
+		"backend add": func(ctx context.Context) error {
+			_, err := p.AddBackend(ctx, ann, "web", control.BackendWish{Server: "s2"})
+			return err
+		},
+	} {
+		p.refuses(what, plane.CodeConflict, "", wish)
+	}
+	if _, err := p.RemoveApp(t.Context(), ann, "web"); err != nil {
+		t.Errorf("removing again: %v", err)
+	}
+}

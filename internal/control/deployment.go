@@ -46,6 +46,9 @@ type deployOrder struct {
 
 // deploy writes a deployment with its own copy of spec and variables, and its Run.
 func (c *Control) deploy(ctx context.Context, tx *store.Tx, actor plane.Actor, a plane.App, o deployOrder) (plane.Deployment, plane.Run, error) {
+	if err := refuseLeaving(a); err != nil {
+		return plane.Deployment{}, plane.Run{}, err
+	}
 	d := plane.Deployment{
 		ID: plane.NewID(plane.PrefixDeployment), AppID: a.ID, Trigger: o.trigger, Ref: o.ref, Spec: a.Spec,
 		State: plane.DeploymentQueued, Actor: actor.Email, CreatedAt: c.now().UTC(),
