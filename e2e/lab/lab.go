@@ -83,7 +83,7 @@ func (p *Panel) Start(ctx context.Context) error {
 	defer out.Close()
 	p.cmd = exec.Command(p.Binary, "serve", "--data", p.Dir, "--listen", p.listen, "--allow-insecure-repositories")
 	p.cmd.Stdout, p.cmd.Stderr = out, out
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM} // a test that times out leaves no panel
 	if err := p.cmd.Start(); err != nil {
 		return fmt.Errorf("start the panel: %w", err)
 	}

@@ -222,6 +222,9 @@ func (c *Control) RemoveApp(ctx context.Context, actor plane.Actor, name string)
 		if err != nil {
 			return err
 		}
+		if err := refuseTwice(ctx, tx, app, plane.RunRemoveApp); err != nil {
+			return err
+		}
 		servers, err := serversOf(ctx, tx, app.ID)
 		if err != nil {
 			return err
@@ -241,6 +244,20 @@ func (c *Control) RemoveApp(ctx context.Context, actor plane.Actor, name string)
 func refuseLeaving(a plane.App) error {
 	if a.State == plane.AppRemoving {
 		return plane.Conflict(fmt.Sprintf("app %q is being removed", a.Name), "app remove "+a.Name+" again continues")
+	}
+	return nil
+}
+
+// refuseTwice refuses a second Run of a kind while one is under way.
+func refuseTwice(ctx context.Context, tx *store.Tx, app plane.App, kind plane.RunKind) error {
+	runs, err := tx.Runs(ctx, store.RunFilter{AppID: app.ID, Limit: 100})
+	if err != nil {
+		return err
+	}
+	for _, r := range runs {
+		if r.Kind == kind && !r.State.Ended() {
+			return plane.Conflict(fmt.Sprintf("%s of %q is already under way: %s", kind, app.Name, r.ID), "follow it with run log "+r.ID+" --follow")
+		}
 	}
 	return nil
 }

@@ -29,6 +29,9 @@ func (d *deployment) do(ctx context.Context) error {
 	if err := d.load(ctx); err != nil {
 		return err
 	}
+	if d.crew.app.State == plane.AppRemoving {
+		return plane.Conflict("the app is being removed", "")
+	}
 	d.steps(d.count())
 	if d.plan.State == plane.DeploymentQueued {
 		if err := d.prepare(ctx); err != nil {
