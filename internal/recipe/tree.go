@@ -80,8 +80,5 @@ func entry(p Presence) *nginx.Entry {
 			Weight: b.Weight, Backup: b.Backup, Down: !b.Enabled,
 		})
 	}
-	if len(e.Backends) == 0 {
-		return nil // an upstream without a server would block every other app's change
-	}
 	return e
 }
