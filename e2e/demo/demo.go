@@ -172,7 +172,7 @@ func even(c lab.Count, servers []*fleet.Server) error {
 
 // clear takes everything away, the newest first, and goes on after an error.
 func (d *demo) clear() error {
-	d.told.say("I take everything away.")
+	d.told.say("I stop the panel and take everything away.")
 	var errs []error
 	if d.entry != nil {
 		errs = append(errs, d.entry.close())

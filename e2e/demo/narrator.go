@@ -40,13 +40,13 @@ func (n *narrator) Write(p []byte) (int, error) {
 // spread shows who answered how many requests.
 func (n *narrator) spread(c lab.Count, servers []*fleet.Server) {
 	w := tabwriter.NewWriter(n.out, 0, 0, 3, ' ', 0)
-	defer w.Flush()
 	fmt.Fprintf(w, "\n        SERVER\tADDRESS\tREQUESTS\n")
 	for _, s := range servers {
 		served := c.Served[s.Name]
 		fmt.Fprintf(w, "        %s\t%s\t%d\t%s\n", s.Name, s.Addr, served, strings.Repeat("#", served))
 	}
 	fmt.Fprintf(w, "        lost\t\t%d\n\n", c.Lost)
+	_ = w.Flush() // as with Fprintf: nobody to tell
 }
 
 // howToReach is what a person needs to go on alone.

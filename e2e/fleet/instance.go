@@ -284,7 +284,7 @@ func unmount(point string) error {
 		if err = unix.Unmount(point, 0); !errors.Is(err, unix.EBUSY) {
 			break
 		}
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond) //nolint:forbidigo // the kernel tells nobody when the last user is gone
 	}
 	if err != nil && !errors.Is(err, unix.EINVAL) {
 		return fmt.Errorf("unmounting %s: %w", point, err)

@@ -115,7 +115,7 @@ func (s *Server) newIdentity(ctx context.Context) error {
 func (s *Server) readHostKeys() error {
 	files, err := filepath.Glob(filepath.Join(s.Root(), "etc/ssh/ssh_host_*_key.pub"))
 	if err != nil || len(files) == 0 {
-		return fmt.Errorf("no host keys in %s (%v)", s.Root(), err)
+		return errors.Join(fmt.Errorf("no host keys in %s", s.Root()), err)
 	}
 	s.knownHosts = ""
 	for _, file := range files {

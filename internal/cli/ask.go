@@ -49,9 +49,9 @@ func readLine(r io.ByteReader) (string, error) {
 	for {
 		b, err := r.ReadByte()
 		switch {
-		case err == io.EOF && len(out) == 0:
+		case errors.Is(err, io.EOF) && len(out) == 0:
 			return "", errors.New("it ended")
-		case err == io.EOF || b == '\n' && err == nil:
+		case errors.Is(err, io.EOF) || b == '\n' && err == nil:
 			return strings.TrimSuffix(string(out), "\r"), nil
 		case err != nil:
 			return "", err

@@ -60,8 +60,8 @@ func New(c Config) *Control {
 	}
 }
 
-// Topics of the hub: hints that something about a thing changed.
-const TopicQueue = "queue" // a Run was queued, or a lock became free
+// TopicQueue is the hint that a Run was queued, or a lock became free.
+const TopicQueue = "queue"
 
 // TopicRun names the hint that a Run or its log changed.
 func TopicRun(id string) string { return "run:" + id }

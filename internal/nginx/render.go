@@ -7,7 +7,6 @@ import (
 	"embed"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"slices"
 	"text/template"
 )
@@ -104,7 +103,7 @@ func version(files []File) string {
 	sum := sha256.New()
 	for _, f := range sorted(files) {
 		fmt.Fprintf(sum, "%d %s %d\n", len(f.Path), f.Path, len(f.Text))
-		io.WriteString(sum, f.Text)
+		fmt.Fprint(sum, f.Text)
 	}
 	return hex.EncodeToString(sum.Sum(nil))[:32]
 }

@@ -9,7 +9,7 @@ import (
 // Kind says what an app is made of.
 type Kind string
 
-// The kinds that exist so far; the others of product.md come with their issue.
+// KindNodeJS is the only kind so far.
 const KindNodeJS Kind = "nodejs"
 
 // Kinds lists what CheckKind accepts.

@@ -125,8 +125,6 @@ type Probe struct {
 	Latency time.Duration
 }
 
-var healthyStatus = []int{200, 201, 204, 301, 302}
-
 // StatusUnreached is what a local site answers when it could not reach its
 // process and nothing was sent to it.
 const StatusUnreached = 598
@@ -135,7 +133,7 @@ const StatusUnreached = 598
 // founding document's rules.
 func Judge(status int, path string) (Verdict, string) {
 	switch {
-	case slices.Contains(healthyStatus, status):
+	case slices.Contains([]int{200, 201, 204, 301, 302}, status):
 		return Pass, fmt.Sprintf("answered %d", status)
 	case status == StatusUnreached:
 		return Fail, "the app's process does not listen"

@@ -62,7 +62,7 @@ func CheckVariable(name, value string) error {
 	switch {
 	case !variablePattern.MatchString(name):
 		return Invalid(name, "a variable's name must be letters, digits and '_', not starting with a digit, at most 128 characters", "for example APP_KEY")
-	case reservedVariables[name]:
+	case reservedVariable(name):
 		return Invalid(name, "is set by ServerPlane itself", "choose another name; the process already sees it")
 	case !utf8.ValidString(value) || strings.ContainsRune(value, 0):
 		return Invalid(name, "the value must be UTF-8 text without NUL", "encode binary values, for example with base64")
@@ -83,8 +83,12 @@ func noncharacter(r rune) bool {
 // MaxVariable is the length limit of one variable's value, in bytes.
 const MaxVariable = 100 << 10
 
-var reservedVariables = map[string]bool{
-	"PORT": true, "HOST": true, "SERVERPLANE_RELEASE": true, "SERVERPLANE_SERVER": true,
+func reservedVariable(name string) bool {
+	switch name {
+	case "PORT", "HOST", "SERVERPLANE_RELEASE", "SERVERPLANE_SERVER":
+		return true
+	}
+	return false
 }
 
 // CheckRepository accepts the addresses git can fetch from without a shell:

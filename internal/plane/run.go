@@ -94,7 +94,7 @@ type Event struct {
 	Text   string
 }
 
-// AppLock, PackagesLock and DatabaseLock name what a Run holds alone.
+// AppLock guards what changes an app as a whole: deploying, scaling, removing.
 func AppLock(appID string) string { return "app:" + appID }
 
 // PackagesLock guards apt, runtimes and the base of the firewall of a server.

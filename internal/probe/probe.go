@@ -75,7 +75,7 @@ func (p *Prober) get(ctx context.Context, q Question) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer conn.Close() //nolint:errcheck // nothing more is asked of it
+	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	status, err := exchange(conn, req)
 	if err != nil && ctx.Err() != nil {
@@ -108,7 +108,7 @@ func exchange(conn net.Conn, req *http.Request) (int, error) {
 	}
 	from := bufio.NewReader(io.LimitReader(conn, maxHead))
 	for {
-		resp, err := http.ReadResponse(from, req)
+		resp, err := http.ReadResponse(from, req) //nolint:bodyclose // the body is not read; the caller closes the connection
 		if err != nil {
 			return 0, err
 		}

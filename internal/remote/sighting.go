@@ -45,7 +45,7 @@ func (p *Pool) SeenAs(ctx context.Context, via, to Target) (Sighting, error) {
 	far, errFar := roundTrip(client)
 	near, errNear := roundTrip(outer.client)
 	if errFar != nil || errNear != nil {
-		return Sighting{}, fail(KindLost, to, "measuring the round trip", fmt.Errorf("far %v, near %v", errFar, errNear))
+		return Sighting{}, fail(KindLost, to, "measuring the round trip", fmt.Errorf("far %w, near %w", errFar, errNear))
 	}
 	return Sighting{Address: address, RTT: max(far-near, 0)}, nil
 }

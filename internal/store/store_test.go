@@ -26,7 +26,7 @@ func withPostgres(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "start postgres:", err)
 		return 1
 	}
-	defer p.Stop() //nolint:errcheck // a folder left behind fails no test
+	defer p.Stop()
 	postgres = p
 	// Each story plays on a real database; a command line may ask for more.
 	if err := flag.Set("rapid.checks", "40"); err != nil {

@@ -69,7 +69,7 @@ func many[T any](ctx context.Context, t *Tx, doing string, scan func(row, *T) er
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", doing, err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err tells
+	defer rows.Close() // rows.Err tells
 	var all []T
 	for rows.Next() {
 		var v T

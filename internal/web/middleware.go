@@ -64,7 +64,7 @@ func (s *Server) recovered(next http.Handler) http.Handler {
 			if cause == nil {
 				return
 			}
-			if cause == http.ErrAbortHandler {
+			if cause == http.ErrAbortHandler { //nolint:errorlint // a panic value, which nobody wraps
 				panic(cause)
 			}
 			p := reply.Of(r.Context(), s.log, fmt.Errorf("panic: %v\n%s", cause, debug.Stack()))

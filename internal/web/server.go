@@ -78,7 +78,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = srv.Close()
 	}
-	<-served
+	_ = <-served // what went wrong while stopping is in err
 	if err != nil {
 		return fmt.Errorf("stop answering: %w", err)
 	}

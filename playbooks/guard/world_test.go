@@ -86,15 +86,6 @@ func (w *world) command(args ...string) *exec.Cmd {
 	return exec.Command("nsenter", append([]string{"-t", w.pid, "-n", "-m", "-p", "--"}, args...)...)
 }
 
-func (w *world) run(args ...string) string {
-	w.t.Helper()
-	out, err := w.command(args...).CombinedOutput()
-	if err != nil {
-		w.t.Fatalf("%v: %v\n%s", args, err, out)
-	}
-	return string(out)
-}
-
 type file struct {
 	Path string `json:"path"`
 	Text string `json:"text"`

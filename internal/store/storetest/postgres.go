@@ -138,7 +138,7 @@ func awaitReady(log interface{ Read([]byte) (int, error) }) error {
 		said.WriteString(lines.Text() + "\n")
 		if strings.Contains(lines.Text(), "ready to accept connections") {
 			go func() {
-				for lines.Scan() { //nolint:revive // read and dropped
+				for lines.Scan() { // read and dropped
 				}
 			}()
 			return nil
