@@ -49,6 +49,8 @@ const storyPlaybook = `
     - name: what ps shows
       ansible.builtin.command: {argv: [ps, -eo, args, -ww]}
       changed_when: false
+    - name: keeps arguments out of the journal
+      ansible.builtin.debug: {msg: "no_target_syslog {{ lookup('ansible.builtin.config', 'DEFAULT_NO_TARGET_SYSLOG') }}"}
     - name: tries again
       ansible.builtin.command: {argv: ["false"]}
       register: r
@@ -243,6 +245,9 @@ func checkEvents(t *testing.T, events *told) {
 	}
 	if much := events.find(t, "ok", "fine", "much").Stdout; len(much) != 64<<10 || !strings.HasSuffix(much, "xEND") {
 		t.Errorf("much: %d bytes", len(much))
+	}
+	if e := events.find(t, "ok", "fine", "keeps arguments out of the journal"); e.Message != "no_target_syslog True" {
+		t.Errorf("modules write their arguments to the server's journal: %q", e.Message)
 	}
 	if last := events.events[len(events.events)-1]; last.Kind != "stats" {
 		t.Errorf("the last event is %q", last.Kind)

@@ -10,7 +10,8 @@ import (
 )
 
 // ansibleConfig holds what is the same for every play; what holds a path is given by environment,
-// because this format expands %.
+// because this format expands %. no_target_syslog matters: without it every module writes its arguments,
+// and so an app's variables, into the server's own journal.
 const ansibleConfig = `[defaults]
 gathering = explicit
 forks = 25
@@ -25,6 +26,7 @@ localhost_warning = False
 nocows = True
 nocolor = True
 inject_facts_as_vars = False
+no_target_syslog = True
 
 [inventory]
 enable_plugins = ansible.builtin.yaml
