@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -34,7 +35,11 @@ func (r *Runner) rescue(ctx context.Context, interrupt func(tx *store.Tx) ([]pla
 			return err
 		}
 		for _, run := range lost {
-			if err := r.writeOff(ctx, tx, run); err != nil {
+			err := r.writeOff(ctx, tx, run)
+			if errors.Is(err, store.ErrNotFound) {
+				continue // what it was about is gone: nothing to write off
+			}
+			if err != nil {
 				return fmt.Errorf("write off %s: %w", run.ID, err)
 			}
 		}

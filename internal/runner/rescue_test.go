@@ -64,3 +64,26 @@ func TestLostAtTheSwitchIsCarriedForward(t *testing.T) {
 		}
 	}
 }
+
+// TestLostRunAboutNothingDoesNotStopThePanel: what the Run was about may be
+// gone; the panel must start all the same.
+func TestLostRunAboutNothingDoesNotStopThePanel(t *testing.T) {
+	s := newScene(t)
+	run := plane.Run{
+		ID: plane.NewID(plane.PrefixRun), Kind: plane.RunAdd, AppID: "app_gone", BackendID: "bck_gone", ServerID: s.server.ID,
+		State: plane.RunQueued, CreatedAt: time.Now().UTC(),
+	}
+	s.write(func(tx *store.Tx) error {
+		if err := tx.Enqueue(s.ctx, run); err != nil {
+			return err
+		}
+		_, _, err := tx.Claim(s.ctx, "ins_one", time.Now().UTC(), time.Hour)
+		return err
+	})
+	if err := s.runner().rescueOwn(s.ctx); err != nil {
+		t.Fatal(err)
+	}
+	if r, _ := s.ended(run.ID); r.State != plane.RunInterrupted {
+		t.Errorf("the Run is %s", r.State)
+	}
+}
