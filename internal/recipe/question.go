@@ -18,7 +18,7 @@ func Question(a plane.App, entry, s Seat, slot plane.Slot, path string, timeout 
 // DoorQuestion asks the entry itself, as a visitor would.
 func DoorQuestion(a plane.App, entry Seat, path string, timeout time.Duration) probe.Question {
 	q := question(a, entry, path, timeout)
-	q.Address = netip.AddrPortFrom(loopback, 80).String()
+	q.Address = netip.AddrPortFrom(loopback(), 80).String()
 	return q
 }
 

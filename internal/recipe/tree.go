@@ -47,18 +47,18 @@ func site(s plane.Server, p Presence) nginx.Site {
 func local(s plane.Server, b plane.Backend, slot plane.Slot) nginx.Local {
 	return nginx.Local{
 		Listen:  SiteAddress(Seat{Backend: b, Server: s}, slot),
-		Process: netip.AddrPortFrom(loopback, uint16(b.Ports.Process(slot))),
+		Process: netip.AddrPortFrom(loopback(), uint16(b.Ports.Process(slot))),
 	}
 }
 
-var loopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+func loopback() netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 0, 1}) }
 
 // SiteAddress is where the entry reaches a slot of a backend: the server's
 // private address, loopback on the primary.
 func SiteAddress(s Seat, slot plane.Slot) netip.AddrPort {
 	addr := s.Server.PrivateAddress
 	if s.Backend.Primary {
-		addr = loopback
+		addr = loopback()
 	}
 	return netip.AddrPortFrom(addr, uint16(s.Backend.Ports.Site(slot)))
 }

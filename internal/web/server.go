@@ -78,7 +78,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = srv.Close()
 	}
-	_ = <-served // what went wrong while stopping is in err
+	<-served //nolint:errcheck // it ended because it was asked to; how that went is in err
 	if err != nil {
 		return fmt.Errorf("stop answering: %w", err)
 	}

@@ -214,7 +214,7 @@ func execute(t testing.TB, address, statement string) {
 	if err != nil {
 		t.Fatalf("connect to postgres: %v", err)
 	}
-	defer conn.Close(ctx) //nolint:errcheck // the statement is done
+	defer conn.Close(ctx) // the statement is done
 	if _, err := conn.Exec(ctx, statement); err != nil {
 		t.Fatalf("prepare database: %v", err)
 	}
