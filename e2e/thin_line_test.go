@@ -268,7 +268,7 @@ func cancelBuild(t *testing.T, w *world) {
 	cancelled := time.Now()
 	for _, s := range []string{"s1", "s2", "s3"} {
 		until(t, 2*time.Second-time.Since(cancelled), "nothing of the build runs on "+s, func() (bool, string) {
-			out := w.ssh(t, s, "systemctl is-active "+unit+" || true; pgrep -u sp_web -fa npm || true")
+			out := w.ssh(t, s, "systemctl is-active "+unit+" || true; pgrep -u sp_web -fa 'npm ci' || true")
 			return out == "inactive", out
 		})
 	}
@@ -284,7 +284,7 @@ func cancelBuild(t *testing.T, w *world) {
 		t.Errorf("the site changed from %s to %s", before, after)
 	}
 	for _, s := range []string{"s1", "s2", "s3"} {
-		if out := w.ssh(t, s, "pgrep -u sp_web -fa npm || true"); out != "" {
+		if out := w.ssh(t, s, "pgrep -u sp_web -fa 'npm ci' || true"); out != "" {
 			t.Errorf("something of the build came back on %s: %s", s, out)
 		}
 	}

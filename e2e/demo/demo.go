@@ -179,6 +179,7 @@ func (d *demo) clear() error {
 	}
 	if d.panel != nil {
 		errs = append(errs, d.panel.Stop())
+		d.told.say("The panel has stopped.")
 	}
 	if d.fleet != nil {
 		errs = append(errs, d.fleet.Close())
