@@ -166,7 +166,7 @@ func (s Spec) drain() (time.Duration, error) {
 // Check holds for an app before it is stored.
 func (a App) Check(insecure bool) error {
 	checks := []error{
-		CheckName("name", a.Name),
+		CheckAppName("name", a.Name),
 		CheckKind("kind", a.Kind),
 		CheckRepository("repository", a.Repository, insecure),
 		CheckBranch("branch", a.Branch),

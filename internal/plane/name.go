@@ -30,6 +30,17 @@ func CheckName(field, name string) error {
 	return nil
 }
 
+// CheckAppName holds for names of apps: those of CheckName but the words that
+// ServerPlane's own firewall rules bear. An app's rules are found by the comment
+// "serverplane <app>": removing an app named ssh or http would close the server.
+func CheckAppName(field, name string) error {
+	switch name {
+	case "ssh", "http", "keep-open", "db":
+		return Invalid(field, "is a word ServerPlane's own firewall rules use", "choose another name, for example my-"+name)
+	}
+	return CheckName(field, name)
+}
+
 // CheckAddress accepts one literal IP address that another machine can reach.
 func CheckAddress(field, text string) (netip.Addr, error) {
 	addr, err := netip.ParseAddr(text)

@@ -307,3 +307,10 @@ func FuzzCheckRoot(f *testing.F) {
 func printable(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f }) < 0
 }
+
+// The comments of our own firewall rules are "serverplane ssh" and the like:
+// an app of that name would take them along when it is removed.
+func TestAppNamesLeaveOurFirewallRulesAlone(t *testing.T) {
+	accepts(t, func(s string) error { return plane.CheckAppName("name", s) },
+		[]string{"web", "ssh-2", "https", "my-http"}, []string{"ssh", "http", "keep-open", "db", "web-"})
+}
