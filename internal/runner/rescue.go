@@ -84,8 +84,8 @@ func (r *Runner) writeOffDeployment(ctx context.Context, tx *store.Tx, run plane
 		work := &deployment{job: newJob(r, run)}
 		return work.failed(ctx, tx, plane.RunInterrupted, lostReason)
 	}
-	next := run
-	next.ID, next.State, next.CreatedAt = plane.NewID(plane.PrefixRun), plane.RunQueued, r.Now().UTC()
+	next := run // with its age: it comes before whatever waited behind it, which would take the slot that may be live by now
+	next.ID, next.State = plane.NewID(plane.PrefixRun), plane.RunQueued
 	next.Step, next.Done, next.Total, next.Reason, next.Cancel = "", 0, 0, "", false
 	if err := tx.Enqueue(ctx, next); err != nil {
 		return err

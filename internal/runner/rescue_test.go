@@ -1,7 +1,9 @@
 package runner
 
 import (
+	"cmp"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -12,6 +14,12 @@ import (
 // lostDeployment leaves a deployment in a state, its Run claimed by a panel
 // that died, and rescues it.
 func lostDeployment(t *testing.T, state plane.DeploymentState) (plane.Deployment, []plane.Run) {
+	t.Helper()
+	_, d, runs := rescued(t, state)
+	return d, runs
+}
+
+func rescued(t *testing.T, state plane.DeploymentState) (*scene, plane.Deployment, []plane.Run) {
 	t.Helper()
 	s := newScene(t)
 	now := time.Now().UTC()
@@ -44,7 +52,27 @@ func lostDeployment(t *testing.T, state plane.DeploymentState) (plane.Deployment
 		}
 		return err
 	})
-	return d, runs
+	return s, d, runs
+}
+
+// TestCarriedForwardBeforeWhatWaited: a deployment that waited behind the lost
+// one would build in the slot that traffic may have moved to.
+func TestCarriedForwardBeforeWhatWaited(t *testing.T) {
+	s, d, runs := rescued(t, plane.DeploymentSwitching)
+	later := plane.Run{
+		ID: plane.NewID(plane.PrefixRun), Kind: plane.RunDeploy, AppID: d.AppID, DeploymentID: "dep_later",
+		Locks: []string{plane.AppLock(d.AppID)}, CreatedAt: runs[1].CreatedAt.Add(time.Microsecond),
+	}
+	s.write(func(tx *store.Tx) error {
+		if err := tx.Enqueue(s.ctx, later); err != nil {
+			return err
+		}
+		got, found, err := tx.Claim(s.ctx, "ins_one", time.Now().UTC(), time.Hour)
+		if err == nil && (!found || got.DeploymentID != d.ID) {
+			t.Errorf("claimed %+v before the one that is carried forward", got)
+		}
+		return err
+	})
 }
 
 func TestLostBeforeTheSwitchFails(t *testing.T) {
@@ -59,6 +87,7 @@ func TestLostBeforeTheSwitchFails(t *testing.T) {
 func TestLostAtTheSwitchIsCarriedForward(t *testing.T) {
 	for _, state := range []plane.DeploymentState{plane.DeploymentSwitching, plane.DeploymentVerifying} {
 		d, runs := lostDeployment(t, state)
+		slices.SortFunc(runs, func(a, b plane.Run) int { return cmp.Compare(b.State, a.State) }) // of one age: queued, interrupted
 		if d.State != state || len(runs) != 2 || d.RunID != runs[0].ID || runs[0].State != plane.RunQueued || runs[1].State != plane.RunInterrupted {
 			t.Errorf("%s became %s with Runs %+v", state, d.State, runs)
 		}
