@@ -40,10 +40,16 @@ func (d *deployment) do(ctx context.Context) error {
 	} else {
 		d.say("", "continues a deployment that was interrupted while it was %s", d.plan.State)
 	}
-	if err := d.switchOver(ctx); err != nil {
-		return err
+	err := d.switchOver(ctx)
+	if err == nil {
+		err = d.verify(ctx)
 	}
-	if err := d.verify(ctx); err != nil {
+	switch {
+	case errors.Is(err, errLost), errors.Is(context.Cause(ctx), errLost):
+		return errLost // another panel carries it forward: nothing is switched here any more
+	case err != nil && d.plan.State == plane.DeploymentPreparing:
+		return err
+	case err != nil:
 		return errors.Join(err, d.switchBack(ctx))
 	}
 	return d.retire(ctx)
@@ -94,11 +100,13 @@ func (d *deployment) prepare(ctx context.Context) error {
 	if err := d.fetch(ctx); err != nil {
 		return err
 	}
-	d.plan.Slot = d.previous.Other()
 	if err := d.begin(ctx); err != nil {
 		return err
 	}
 	if err := d.refuseUnreachable(ctx, d.crew.in()); err != nil {
+		return err
+	}
+	if err := d.chooseSlot(ctx); err != nil {
 		return err
 	}
 	if err := d.step(ctx, "build and start in slot "+string(d.plan.Slot)); err != nil {
@@ -162,6 +170,19 @@ func (d *deployment) begin(ctx context.Context) error {
 	})
 }
 
+// chooseSlot takes the idle slot and makes sure that it is idle: an earlier
+// switch whose answer was lost may have moved traffic into it. The slot that is
+// live by our book was not stopped then, so traffic goes back there first.
+func (d *deployment) chooseSlot(ctx context.Context) error {
+	if d.previous != "" {
+		if err := d.mark(ctx, d.previous); err != nil {
+			return err
+		}
+	}
+	d.plan.Slot = d.previous.Other()
+	return d.save(ctx, plane.DeploymentPreparing)
+}
+
 // build brings the plan's slot of each seat to a started state.
 func (j *job) build(ctx context.Context, seats []recipe.Seat, plan plane.Deployment, app plane.App) error {
 	values, err := j.variables(plan)
@@ -206,11 +227,15 @@ func (d *deployment) runOnce(ctx context.Context) error {
 }
 
 // switchOver moves all traffic at once. It is written down before it is done:
-// a panel that dies here carries the deployment forward when it is back.
+// a panel that dies here carries the deployment forward when it is back. A wish
+// to cancel cannot come between the marker and the book: it takes effect at the
+// next step, which switches back.
 func (d *deployment) switchOver(ctx context.Context) error {
 	if err := d.step(ctx, "switch to slot "+string(d.plan.Slot)); err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUp)
+	defer cancel()
 	if err := d.save(ctx, plane.DeploymentSwitching); err != nil {
 		return err
 	}
@@ -288,8 +313,9 @@ func (d *deployment) switchBack(ctx context.Context) error {
 	if err := d.mark(ctx, d.previous); err != nil {
 		return fmt.Errorf("switch back: %w", err)
 	}
-	d.reverted = true
-	return d.Store.Write(ctx, func(tx *store.Tx) error { return d.unlive(ctx, tx) })
+	err := d.Store.Write(ctx, func(tx *store.Tx) error { return d.unlive(ctx, tx) })
+	d.reverted = err == nil // by the book too: only then is the new slot stopped
+	return err
 }
 
 func (d *deployment) unlive(ctx context.Context, tx *store.Tx) error {
@@ -322,6 +348,9 @@ func (d *deployment) retire(ctx context.Context) error {
 		select {
 		case <-wait.C:
 		case <-ctx.Done(): // stopping early is still a completed deployment: traffic has moved
+			if errors.Is(context.Cause(ctx), errLost) {
+				return errLost
+			}
 			return d.retireNow(context.WithoutCancel(ctx))
 		}
 	}

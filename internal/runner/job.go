@@ -58,16 +58,22 @@ func (j *job) carryOut(parent context.Context) {
 	if parent.Err() != nil && err != nil {
 		err = errStopping
 	}
-	after, cancel := context.WithTimeout(context.WithoutCancel(parent), cleanUp)
-	defer cancel()
 	if err != nil && !errors.Is(err, errLost) {
 		j.error(err)
-		work.undo(after, err)
+		j.within(parent, func(after context.Context) { work.undo(after, err) })
 	}
 	stop()
 	side.Wait()
-	j.finish(after, work, err)
+	j.within(parent, func(after context.Context) { j.finish(after, work, err) })
 	end(nil)
+}
+
+// within gives what must happen although the Run's own time is over a time of
+// its own: cleaning up that takes long must not keep the end from being written.
+func (j *job) within(parent context.Context, do func(after context.Context)) {
+	after, cancel := context.WithTimeout(context.WithoutCancel(parent), cleanUp)
+	defer cancel()
+	do(after)
 }
 
 // attempt does the work and turns a panic of ours into a failed Run.
@@ -209,9 +215,13 @@ func (j *job) step(ctx context.Context, name string) error {
 	j.done++
 	j.run.Step = name
 	j.journal.add(plane.Event{Kind: plane.EventStep, Step: name, Text: name})
-	return j.Store.Write(ctx, func(tx *store.Tx) error {
+	err := j.Store.Write(ctx, func(tx *store.Tx) error {
 		return tx.Progress(ctx, j.run.ID, j.Owner, j.run.Attempt, name, j.done, max(j.run.Total, j.done))
 	})
+	if errors.Is(err, store.ErrLost) {
+		return errLost // known here before the next heartbeat: what is another's now must not be undone
+	}
+	return err
 }
 
 // say writes a line about a server, or about none.

@@ -1,0 +1,182 @@
+package runner
+
+import (
+	"context"
+	"crypto/ed25519"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/serverplane/serverplane/internal/plane"
+	"github.com/serverplane/serverplane/internal/store"
+)
+
+// machine is an SSH server that notes what it is asked and answers as told.
+type machine struct {
+	signer ssh.Signer
+	port   int
+	answer func(command string) (stdout string, lost bool)
+
+	mu    sync.Mutex
+	asked []string
+}
+
+func newMachine(t *testing.T, answer func(string) (string, bool)) *machine {
+	t.Helper()
+	_, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &machine{answer: answer}
+	if m.signer, err = ssh.NewSignerFromKey(private); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.port = l.Addr().(*net.TCPAddr).Port
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go m.serve(conn)
+		}
+	}()
+	return m
+}
+
+func (m *machine) hostKey() string {
+	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(m.signer.PublicKey())))
+}
+
+func (m *machine) serve(conn net.Conn) {
+	defer conn.Close()
+	config := &ssh.ServerConfig{PublicKeyCallback: func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) {
+		return &ssh.Permissions{}, nil
+	}}
+	config.AddHostKey(m.signer)
+	_, channels, requests, err := ssh.NewServerConn(conn, config)
+	if err != nil {
+		return
+	}
+	go ssh.DiscardRequests(requests)
+	for c := range channels {
+		channel, asked, err := c.Accept()
+		if err != nil {
+			return
+		}
+		go m.session(conn, channel, asked)
+	}
+}
+
+func (m *machine) session(conn net.Conn, channel ssh.Channel, asked <-chan *ssh.Request) {
+	for r := range asked {
+		if r.Type != "exec" {
+			_ = r.Reply(false, nil)
+			continue
+		}
+		command := strings.ReplaceAll(string(r.Payload[4:]), "'", "")
+		m.mu.Lock()
+		m.asked = append(m.asked, command)
+		m.mu.Unlock()
+		_ = r.Reply(true, nil)
+		text, lost := m.answer(command)
+		if lost {
+			_ = conn.Close()
+			return
+		}
+		_, _ = channel.Write([]byte(text))
+		_, _ = channel.SendRequest("exit-status", false, []byte{0, 0, 0, 0})
+		_ = channel.Close()
+	}
+}
+
+// told lists which of the words each command held, in the order of commands.
+func (m *machine) told(words ...string) []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []string
+	for _, command := range m.asked {
+		for _, w := range words {
+			if strings.Contains(command, w) {
+				out = append(out, w)
+			}
+		}
+	}
+	return out
+}
+
+// TestLostAnswerOfASwitchIsTakenBack: the marker may have moved although nobody
+// heard of it. Left so, the next deployment would stop the slot that visitors are on.
+func TestLostAnswerOfASwitchIsTakenBack(t *testing.T) {
+	const toB, toA, stopB, stopA = "switch web b", "switch web a", "stop sp-web-b.service", "stop sp-web-a.service"
+	m := newMachine(t, func(command string) (string, bool) {
+		return `{"result":"applied"}`, strings.Contains(command, toB)
+	})
+	s := newScene(t)
+	s.server.SSHPort, s.server.HostKey = m.port, m.hostKey()
+	now := time.Now().UTC()
+	app := plane.App{
+		ID: plane.NewID(plane.PrefixApp), Name: "web", Kind: plane.KindNodeJS, ServerID: s.server.ID, Repository: "https://example.com/a.git",
+		Branch: "main", Spec: plane.Spec{}.WithDefaults(plane.KindNodeJS), State: plane.AppLive, Since: now, Balancer: plane.NewLoadBalancer(), CreatedAt: now,
+	}
+	before := plane.Deployment{
+		ID: plane.NewID(plane.PrefixDeployment), AppID: app.ID, ReleaseID: "20260101000000-aaaaaaa", Slot: plane.SlotA, Spec: app.Spec,
+		State: plane.DeploymentCompleted, CreatedAt: now,
+	}
+	d := before
+	d.ID, d.Slot, d.State, d.ReleaseID = plane.NewID(plane.PrefixDeployment), plane.SlotB, plane.DeploymentSwitching, "20260101000001-bbbbbbb"
+	run := plane.Run{
+		ID: plane.NewID(plane.PrefixRun), Kind: plane.RunDeploy, AppID: app.ID, DeploymentID: d.ID, Servers: []string{s.server.ID},
+		Locks: []string{plane.AppLock(app.ID)}, CreatedAt: now,
+	}
+	backend := plane.Backend{
+		ID: plane.NewID(plane.PrefixBackend), AppID: app.ID, ServerID: s.server.ID, Primary: true, Enabled: true, Placed: true, Weight: 1,
+		SeenAs: netip.MustParseAddr("127.0.0.1"), CreatedAt: now, Ports: plane.Ports{ProcessA: 20001, ProcessB: 20002, SiteA: 20003, SiteB: 20004},
+	}
+	for _, do := range []func(tx *store.Tx) error{
+		func(tx *store.Tx) error { return tx.UpdateServer(s.ctx, s.server) },
+		func(tx *store.Tx) error { return tx.CreateApp(s.ctx, app) },
+		func(tx *store.Tx) error { return tx.CreateBackend(s.ctx, backend) },
+		func(tx *store.Tx) error { return tx.CreateDeployment(s.ctx, before) },
+		func(tx *store.Tx) error { return tx.SetLive(s.ctx, app.ID, plane.SlotA, before.ID) },
+		func(tx *store.Tx) error { return tx.CreateDeployment(s.ctx, d) },
+		func(tx *store.Tx) error { return tx.Enqueue(s.ctx, run) },
+	} {
+		s.write(do)
+	}
+	r := s.runner()
+	ctx, cancel := context.WithCancel(s.ctx)
+	pooled := make(chan error, 1)
+	go func() { pooled <- r.Pool.Run(ctx) }()
+	if !r.next(s.ctx) {
+		t.Fatal("the Run was not claimed")
+	}
+	cancel()
+	if err := <-pooled; err != nil {
+		t.Error(err)
+	}
+	ended, events := s.ended(run.ID)
+	s.write(func(tx *store.Tx) (err error) {
+		if d, err = tx.Deployment(s.ctx, d.ID); err == nil {
+			app, err = tx.App(s.ctx, app.ID)
+		}
+		return err
+	})
+	if ended.State != plane.RunFailed || d.State != plane.DeploymentReverted || app.LiveSlot != plane.SlotA || app.LiveID != before.ID {
+		t.Errorf("Run %s, deployment %s, live %s in %q; log %+v", ended.State, d.State, app.LiveID, app.LiveSlot, events)
+	}
+	if told := m.told(toB, toA, stopB, stopA); !slices.Equal(told, []string{toB, toA, stopB}) {
+		t.Errorf("the server was told %q", told)
+	}
+}
