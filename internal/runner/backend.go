@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -20,10 +21,12 @@ type addition struct {
 	crew crew
 	seat recipe.Seat // the new one
 	live plane.Deployment
+	sure bool // it is not in the upstream
 }
 
 func (a *addition) do(ctx context.Context) error {
 	a.steps(5)
+	a.sure = true
 	if err := a.load(ctx); err != nil {
 		return err
 	}
@@ -197,8 +200,9 @@ func (a *addition) place(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.await(ctx, wanted); err == nil {
-		return nil
+	a.sure = false
+	if err := a.await(ctx, wanted); err == nil || errors.Is(context.Cause(ctx), errLost) {
+		return err
 	} else if back := a.takeOut(context.WithoutCancel(ctx)); back != nil {
 		return fmt.Errorf("%w; taking it out again: %w", err, back)
 	} else {
@@ -206,16 +210,22 @@ func (a *addition) place(ctx context.Context) error {
 	}
 }
 
-// takeOut takes back a place that could not be put in force.
+// takeOut takes back a place that could not be put in force, or not in time. It
+// is sure only when the entry has the tree without it.
 func (a *addition) takeOut(ctx context.Context) error {
-	err := a.Store.Write(ctx, func(tx *store.Tx) error {
+	var wanted map[string]int64
+	err := a.Store.Write(ctx, func(tx *store.Tx) (err error) {
 		if err := a.setPlaced(ctx, tx, false); err != nil {
 			return err
 		}
-		_, err := tx.RaiseTree(ctx, a.crew.primary().Server.ID)
+		wanted, err = raise(ctx, tx, []string{a.crew.primary().Server.ID})
 		return err
 	})
-	a.Hub.Publish(topicTree)
+	if err != nil {
+		return err
+	}
+	err = a.await(ctx, wanted)
+	a.sure = err == nil
 	return err
 }
 
@@ -228,12 +238,16 @@ func (a *addition) setPlaced(ctx context.Context, tx *store.Tx, placed bool) err
 	return tx.UpdateBackend(ctx, b)
 }
 
-// undo leaves nothing running on a server that is not part of the app yet.
+// undo leaves nothing running on a server that is not part of the app; one that
+// visitors may still be sent to keeps its process.
 func (a *addition) undo(ctx context.Context, _ error) {
 	if a.seat.Server.ID == "" {
 		return
 	}
 	a.stopRunUnits(ctx, a.crew.app, []plane.Server{a.seat.Server})
+	if !a.sure {
+		return
+	}
 	a.stopSlot(ctx, a.crew.app, []plane.Server{a.seat.Server}, a.crew.app.LiveSlot)
 }
 

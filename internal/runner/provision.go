@@ -94,8 +94,8 @@ func (p *provision) done(ctx context.Context, tx *store.Tx) error {
 	return tx.SetServerState(ctx, s.ID, plane.ServerReady, "", p.Now().UTC())
 }
 
-// failed leaves a server that was ready as it was: a repeated provisioning that
-// fails takes nothing away from the apps on it.
+// failed says so whatever the server was before: what it carries goes on and
+// can be deployed to, but nothing new is placed on it until it is ready again.
 func (p *provision) failed(ctx context.Context, tx *store.Tx, state plane.RunState, reason string) error {
 	return tx.SetServerState(ctx, p.run.ServerID, plane.ServerFailed, string(state)+": "+reason+"; repeat with server provision", p.Now().UTC())
 }
