@@ -80,13 +80,17 @@ def transient(unit, folder, env_file, script, log, limits):
     command = ["systemd-run", "--quiet", "--wait", "--collect", "--pipe", "--unit=" + unit]
     for option in options:
         command += ["-p", option]
-    shell = 'exec >"$2" 2>&1 </dev/null; exec /bin/sh "$1"'
+    # systemd takes an end by SIGTERM for a success, so that a stopped build would pass for a finished one: the script's own
+    # exit status is told beside its output.
+    shell = 'exec 3>&1 >"$2" 2>&1 </dev/null; /bin/sh "$1" 3>&-; status=$?; echo "$status" >&3; exit "$status"'
     started = time.monotonic()
     try:
         done = run(*command, "/bin/sh", "-c", shell, "sp", script, log, check=False)
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(RUNNING)
+    if done.returncode == 0 and done.stdout.strip() != "0":
+        done.returncode = 128 + signal.SIGTERM
     return done, time.monotonic() - started
 
 
