@@ -26,11 +26,10 @@ def make_user():
 
 
 def make_folders():
+    """Root's and sticky: the app writes into them, but cannot put a link to another app's, or root's, folder in their place."""
     user = account()
-    folder(HOME, 0o750, user.pw_uid, user.pw_gid)
-    folder(HOME + "/releases", 0o1770, 0, user.pw_gid)
-    folder(HOME + "/shared", 0o750, user.pw_uid, user.pw_gid)
-    folder(HOME + "/logs", 0o750, user.pw_uid, user.pw_gid)
+    for path in (HOME, HOME + "/releases", HOME + "/shared", HOME + "/logs"):
+        folder(path, 0o1770, 0, user.pw_gid)
     folder(CONFIG, 0o750, 0, user.pw_gid)
     for slot in ("a", "b"):
         folder(CONFIG + "/" + slot, 0o750, 0, user.pw_gid)

@@ -93,13 +93,19 @@ def write(path, data, mode=0o644, uid=0, gid=0, quiet=False):
 
 
 def folder(path, mode=0o755, uid=0, gid=0):
-    if os.path.islink(path):
-        fail("%s is a symbolic link; ServerPlane does not write through it" % path)
-    if not os.path.isdir(path):
+    """Owner and mode are given through the open folder: between a look and a chown, a link could take its place."""
+    if not os.path.lexists(path):
         os.mkdir(path, 0o700)
         changed(path)
-    os.chown(path, uid, gid)
-    os.chmod(path, mode)
+    try:
+        opened = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        fail("%s is a symbolic link or no folder; ServerPlane does not write through it" % path)
+    try:
+        os.fchown(opened, uid, gid)
+        os.fchmod(opened, mode)
+    finally:
+        os.close(opened)
 
 
 def active(unit):
