@@ -172,16 +172,16 @@ func even(c lab.Count, servers []*fleet.Server) error {
 
 // clear takes everything away, the newest first, and goes on after an error.
 func (d *demo) clear() error {
-	d.told.say("I stop the panel and take everything away.")
 	var errs []error
 	if d.entry != nil {
 		errs = append(errs, d.entry.close())
 	}
 	if d.panel != nil {
+		d.told.say("I stop the panel; work under way is ended in order.")
 		errs = append(errs, d.panel.Stop())
-		d.told.say("The panel has stopped.")
 	}
 	if d.fleet != nil {
+		d.told.say("I take the servers away.")
 		errs = append(errs, d.fleet.Close())
 	}
 	if d.dir != "" {
