@@ -84,6 +84,9 @@ func (l *line) open(ctx context.Context) (*ssh.Session, error) {
 			<-l.slots
 		}
 		return o.session, o.err
+	case <-l.dead: // x/crypto/ssh gives no answer at all when asked in the instant the connection ends
+		<-l.slots
+		return nil, errors.New("the connection ended")
 	case <-ctx.Done():
 		go func() {
 			if o := <-answer; o.err == nil {
