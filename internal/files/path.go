@@ -34,7 +34,12 @@ func UnitPath(app, slot string) string { return UnitDir + "/" + UnitName(app, sl
 // and app names do not, so that it can never be the name of another app's slot.
 func TransientUnit(app, run string) string { return "sp-" + app + "-run-" + run }
 
-// Home is the app user's folder; 0750 sp_<app>.
+// StoppedPath names the transient unit that was stopped last, so that it does not begin after all
+// where the step that is about to start it outlives its Run; 0644 root.
+func StoppedPath(app string) string { return "/run/serverplane/" + app + ".stopped" }
+
+// Home is the app user's folder; 1770 root:sp_<app>, as are the three in it: the app's user writes
+// there and cannot put a link in their place.
 func Home(app string) string { return "/home/" + UserName(app) }
 
 // ReleasesDir holds the app's releases.

@@ -110,7 +110,7 @@ func (r *Runner) stopLeavings(ctx context.Context, run plane.Run) {
 		go func() {
 			ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 			defer cancel()
-			if err := r.stopUnit(ctx, s, files.TransientUnit(app.Name, run.ID)); err != nil {
+			if err := r.stopRunUnit(ctx, s, app, run.ID); err != nil {
 				r.Log.Warn("stop what a lost run left behind", "run", run.ID, "server", s.Name, "err", err)
 			}
 		}()
@@ -133,7 +133,18 @@ func (r *Runner) placeOf(ctx context.Context, run plane.Run) (plane.App, []plane
 
 // stopUnit stops a unit by its exact name; one that does not run is fine.
 func (r *Runner) stopUnit(ctx context.Context, s plane.Server, unit string) error {
-	args := []string{"systemctl", "stop", unit}
+	return r.stop(ctx, s, unit, []string{"systemctl", "stop", unit})
+}
+
+// stopRunUnit stops a Run's transient unit, and for good: the program on the
+// server that starts it outlives its connection and may be about to.
+func (r *Runner) stopRunUnit(ctx context.Context, s plane.Server, app plane.App, runID string) error {
+	const script = `printf '%s\n' "$1" >"$2"; exec systemctl stop "$1"`
+	unit := files.TransientUnit(app.Name, runID)
+	return r.stop(ctx, s, unit, []string{"sh", "-c", script, "sh", unit, files.StoppedPath(app.Name)})
+}
+
+func (r *Runner) stop(ctx context.Context, s plane.Server, unit string, args []string) error {
 	res, err := r.Pool.Exec(ctx, recipe.Target(s), remote.Command{Args: args, Sudo: true})
 	if err != nil {
 		return err
@@ -150,7 +161,7 @@ func (j *job) stopRunUnits(ctx context.Context, app plane.App, servers []plane.S
 	var all sync.WaitGroup
 	for _, s := range servers {
 		all.Go(func() {
-			if err := j.stopUnit(ctx, s, files.TransientUnit(app.Name, j.run.ID)); err != nil {
+			if err := j.stopRunUnit(ctx, s, app, j.run.ID); err != nil {
 				j.say(s.Name, "could not stop what this Run started: %v", err)
 			}
 		})

@@ -180,3 +180,26 @@ func TestLostAnswerOfASwitchIsTakenBack(t *testing.T) {
 		t.Errorf("the server was told %q", told)
 	}
 }
+
+// TestStoppedRunCannotBeginLater: the program that starts a Run's unit outlives
+// the Run, so the stop is noted before anything is stopped.
+func TestStoppedRunCannotBeginLater(t *testing.T) {
+	m := newMachine(t, func(string) (string, bool) { return "", false })
+	s := newScene(t)
+	s.server.SSHPort, s.server.HostKey = m.port, m.hostKey()
+	r := s.runner()
+	ctx, cancel := context.WithCancel(s.ctx)
+	pooled := make(chan error, 1)
+	go func() { pooled <- r.Pool.Run(ctx) }()
+	if err := r.stopRunUnit(ctx, s.server, plane.App{Name: "web"}, "run_aaaaaaaaaaaaaaaa"); err != nil {
+		t.Error(err)
+	}
+	cancel()
+	if err := <-pooled; err != nil {
+		t.Error(err)
+	}
+	const note, stop, unit = ">", "exec systemctl stop", "sh sp-web-run-run_aaaaaaaaaaaaaaaa /run/serverplane/web.stopped"
+	if told := m.told(note, stop, unit); !slices.Equal(told, []string{note, stop, unit}) {
+		t.Errorf("the server was told %q: %q", told, m.asked)
+	}
+}

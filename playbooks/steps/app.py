@@ -14,6 +14,7 @@ HOME = "/home/" + USER
 CONFIG = "/etc/serverplane/apps/" + APP
 MANIFEST = STATE + "/apps/" + APP + ".json"
 RUNNING = RUNTIME + "/" + APP + ".run"
+STOPPED = RUNTIME + "/" + APP + ".stopped"
 
 
 def unit_of(slot):
@@ -68,7 +69,8 @@ def transient(unit, folder, env_file, script, log, limits):
     """Runs a script as the app's user in a unit of its own, its output written to a file of the app's,
     where it can be followed while it lasts.
 
-    The user itself opens the log: root writing to a path the app controls could be led anywhere.
+    The user itself opens the log: root writing to a path the app controls could be led anywhere. The unit itself looks
+    whether it was stopped before it began: whoever stops it notes that first, so that it is either noted or running.
     """
     with app_lock():
         refuse_other_run(unit)
@@ -85,7 +87,7 @@ def transient(unit, folder, env_file, script, log, limits):
     shell = 'exec 3>&1 >"$2" 2>&1 </dev/null; /bin/sh "$1" 3>&-; status=$?; echo "$status" >&3; exit "$status"'
     started = time.monotonic()
     try:
-        done = run(*command, "/bin/sh", "-c", shell, "sp", script, log, check=False)
+        done = run(*command, "/bin/sh", "-c", shell, "sp", script, log, STOPPED, unit, check=False)
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(RUNNING)

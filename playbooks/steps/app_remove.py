@@ -25,7 +25,7 @@ def stop_transient():
     unit = (read(RUNNING) or b"").decode("utf-8", "replace").strip()
     if unit and active(unit):
         attempt(unit, "systemctl", "stop", unit)
-    for path in (RUNNING, RUNTIME + "/" + APP + ".lock", STATE + "/live/" + APP + ".b",
+    for path in (RUNNING, STOPPED, RUNTIME + "/" + APP + ".lock", STATE + "/live/" + APP + ".b",
                  STATE + "/incoming-" + APP + ".tar", STATE + "/incoming-" + APP + ".tar.gz"):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
