@@ -217,7 +217,10 @@ func checkEnds(t *testing.T, o Outcome) {
 	if h := o.Hosts["fails"]; h.OK || h.Unreachable || h.Task != "tries again" {
 		t.Errorf("fails: %+v", h)
 	}
-	if h := o.Hosts["away"]; h.OK || !h.Unreachable || !strings.Contains(h.Message, "Connection refused") {
+	// When ssh has ended before Ansible wrote to it, which a busy machine makes likely, Ansible tells of that instead.
+	h := o.Hosts["away"]
+	told := strings.Contains(h.Message, "Connection refused") || strings.Contains(h.Message, "could not be sent to remote host")
+	if h.OK || !h.Unreachable || !told {
 		t.Errorf("away: %+v", h)
 	}
 	if h := o.Hosts["swapped"]; h.OK || !h.Unreachable || !strings.Contains(h.Message, "Host key verification failed") {
