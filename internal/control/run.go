@@ -88,6 +88,9 @@ func (c *Control) CancelRun(ctx context.Context, actor plane.Actor, id string) (
 		if err != nil {
 			return orNotFound(err, "run", id)
 		}
+		if err := refuseHalfSwitched(ctx, tx, r); err != nil {
+			return err
+		}
 		if err := tx.RequestCancel(ctx, id, c.now().UTC()); err != nil {
 			return err
 		}
@@ -105,6 +108,22 @@ func (c *Control) CancelRun(ctx context.Context, actor plane.Actor, id string) (
 	return c.Run(ctx, actor, id)
 }
 
+// refuseHalfSwitched refuses to drop a queued Run that carries an interrupted
+// switch forward: traffic may be on either slot until it has run.
+func refuseHalfSwitched(ctx context.Context, tx *store.Tx, r plane.Run) error {
+	if r.State != plane.RunQueued || r.DeploymentID == "" {
+		return nil
+	}
+	d, err := tx.Deployment(ctx, r.DeploymentID)
+	if err != nil {
+		return err
+	}
+	if d.State == plane.DeploymentSwitching || d.State == plane.DeploymentVerifying {
+		return plane.Conflict("the deployment was interrupted while it was "+string(d.State)+" and is about to continue", "cancel it once it runs")
+	}
+	return nil
+}
+
 // cancelQueued takes back what a Run that never began had announced.
 func cancelQueued(ctx context.Context, tx *store.Tx, r plane.Run, now time.Time) error {
 	if _, err := tx.AppendEvents(ctx, r.ID, []plane.Event{{Time: now, Kind: plane.EventEnd, Text: "cancelled before it began"}}); err != nil {
@@ -118,6 +137,9 @@ func cancelQueued(ctx context.Context, tx *store.Tx, r plane.Run, now time.Time)
 		d.State, d.Reason, d.FinishedAt = plane.DeploymentCancelled, "cancelled before it began", now
 		return tx.UpdateDeployment(ctx, d)
 	}
+	if r.Kind == plane.RunProvision {
+		return cancelQueuedProvisioning(ctx, tx, r, now)
+	}
 	if r.Kind == plane.RunEnable {
 		a, err := tx.App(ctx, r.AppID)
 		if err != nil {
@@ -127,6 +149,16 @@ func cancelQueued(ctx context.Context, tx *store.Tx, r plane.Run, now time.Time)
 		return tx.SetBalancer(ctx, a.ID, a.Balancer)
 	}
 	return nil
+}
+
+// cancelQueuedProvisioning keeps a new server from saying that it waits for
+// what will not come.
+func cancelQueuedProvisioning(ctx context.Context, tx *store.Tx, r plane.Run, now time.Time) error {
+	s, err := tx.Server(ctx, r.ServerID)
+	if err != nil || s.State != plane.ServerPending {
+		return err
+	}
+	return tx.SetServerState(ctx, s.ID, plane.ServerPending, "provisioning was cancelled before it began; repeat with server provision", now)
 }
 
 // Events returns up to 500 lines of a Run's log after the given one. When there

@@ -181,3 +181,39 @@ func TestEventsWaitAndWake(t *testing.T) {
 		t.Errorf("no such Run: %v", err)
 	}
 }
+
+// Dropped while queued, a switch that was interrupted would leave traffic on
+// one slot and the book on the other.
+func TestHalfSwitchedDeploymentIsNotDropped(t *testing.T) {
+	p := newPanel(t)
+	p.ready(1)
+	p.app("web")
+	d, run, err := p.Deploy(t.Context(), ann, "web", control.DeployWish{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, state := range []plane.DeploymentState{plane.DeploymentSwitching, plane.DeploymentVerifying} {
+		d.State = state
+		p.write(func(ctx context.Context, tx *store.Tx) error { return tx.UpdateDeployment(ctx, d) })
+		p.refuses(string(state), plane.CodeConflict, "", func(ctx context.Context) error { _, err := p.CancelRun(ctx, ann, run.ID); return err })
+	}
+	p.claim(run.ID)
+	if view, err := p.CancelRun(t.Context(), ann, run.ID); err != nil || !view.Cancel {
+		t.Errorf("%+v, %v", view, err)
+	}
+}
+
+func TestCancelQueuedProvisioningIsToldByTheServer(t *testing.T) {
+	p := newPanel(t)
+	s := p.add(1)
+	runs, err := p.Runs(t.Context(), ann, control.RunFilter{})
+	if err != nil || len(runs) != 1 {
+		t.Fatalf("%+v, %v", runs, err)
+	}
+	if _, err := p.CancelRun(t.Context(), ann, runs[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	if now, err := p.Server(t.Context(), ann, s.Name); err != nil || now.State != plane.ServerPending || !strings.Contains(now.Reason, "cancelled") {
+		t.Errorf("%+v, %v", now, err)
+	}
+}
