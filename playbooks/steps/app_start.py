@@ -100,4 +100,5 @@ def main():
     changed("%s listens on %d after %.1f s" % (UNIT, PORT, time.monotonic() - started))
 
 
-main()
+with app_lock():  # the step of a Run that was lost may still wait here; it would stop what this one starts
+    main()
