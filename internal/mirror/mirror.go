@@ -24,7 +24,15 @@ type Mirrors struct {
 
 // New returns the mirrors under dir, which is made 0700 when first needed.
 // Insecure lets git use http, git and file addresses.
-func New(dir string, insecure bool) *Mirrors { return &Mirrors{dir: dir, insecure: insecure} }
+//
+// Git and ssh work in the mirror's own folder: a relative dir would mean another
+// place to them, and the Git host's key would never be found again.
+func New(dir string, insecure bool) *Mirrors {
+	if abs, err := filepath.Abs(dir); err == nil {
+		dir = abs
+	}
+	return &Mirrors{dir: dir, insecure: insecure}
+}
 
 // Source is where an app's commits come from.
 type Source struct {
@@ -56,7 +64,7 @@ func (m *Mirrors) Fetch(ctx context.Context, s Source) error {
 	if err != nil {
 		return err
 	}
-	work, err := os.MkdirTemp("", "serverplane-git-")
+	work, err := m.workspace(s.App)
 	if err != nil {
 		return fmt.Errorf("make a workspace for git: %w", err)
 	}
@@ -68,6 +76,13 @@ func (m *Mirrors) Fetch(ctx context.Context, s Source) error {
 	_, err = m.git(ctx, dir, env, "fetch", "--quiet", "--prune", "--no-tags", "--end-of-options", s.Address,
 		"+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
 	return err
+}
+
+// workspace is the app's own, beside its mirror: what a panel that was killed
+// left in it, a deploy key among it, goes with the next fetch or the mirror.
+func (m *Mirrors) workspace(app string) (string, error) {
+	work := filepath.Join(m.dir, app+".work")
+	return work, errors.Join(os.RemoveAll(work), os.Mkdir(work, 0o700))
 }
 
 // identify writes the deploy key where ssh finds it, and pins the Git host's
@@ -176,7 +191,7 @@ func (m *Mirrors) Remove(app string) error {
 	if !appPattern.MatchString(app) {
 		return fmt.Errorf("remove mirror: app id %q is not allowed", app)
 	}
-	return os.RemoveAll(filepath.Join(m.dir, app))
+	return errors.Join(os.RemoveAll(filepath.Join(m.dir, app)), os.RemoveAll(filepath.Join(m.dir, app+".work")))
 }
 
 func (m *Mirrors) open(ctx context.Context, app string) (string, error) {

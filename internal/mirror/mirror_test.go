@@ -142,3 +142,36 @@ func TestArchiveOfNoCommitIsAnError(t *testing.T) {
 		t.Error("an archive of a commit that does not exist was read without an error")
 	}
 }
+
+// The default data folder is ./data, and ssh runs in the mirror's folder.
+func TestKnownHostsIsOnePlaceWhateverTheFolder(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	env, err := New("mirrors", true).identify(t.TempDir(), []byte("key"))
+	if err != nil || !strings.Contains(env[0], "UserKnownHostsFile='"+filepath.Join(dir, "mirrors", "known_hosts")+"'") {
+		t.Errorf("%q, %v", env, err)
+	}
+}
+
+func TestKeyOfAKilledPanelGoesWithTheNextFetch(t *testing.T) {
+	dir := t.TempDir()
+	u, m := newUpstream(t), New(dir, true)
+	left := filepath.Join(dir, app+".work", "key")
+	for _, next := range []func() error{
+		func() error { return m.Fetch(t.Context(), u.source()) },
+		func() error { return m.Remove(app) },
+	} {
+		if err := os.MkdirAll(filepath.Dir(left), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(left, []byte("secret"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := next(); err != nil {
+			t.Error(err)
+		}
+		if entries, err := filepath.Glob(filepath.Join(dir, "*.work")); err != nil || len(entries) != 0 {
+			t.Errorf("left %q, %v", entries, err)
+		}
+	}
+}
