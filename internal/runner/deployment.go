@@ -127,8 +127,28 @@ func (d *deployment) prepare(ctx context.Context) error {
 	return d.runOnce(ctx)
 }
 
+// followLive makes an application of variables start what is live now: a
+// deployment it waited behind may have brought a newer commit.
+func (d *deployment) followLive(ctx context.Context) error {
+	if d.plan.Trigger != plane.TriggerEnvironment {
+		return nil
+	}
+	return d.Store.Read(ctx, func(tx *store.Tx) error {
+		live, err := tx.Deployment(ctx, d.crew.app.LiveID)
+		if err != nil {
+			return fmt.Errorf("find what is live: %w", err)
+		}
+		d.plan.Ref, d.plan.Commit, d.plan.Author, d.plan.Subject = live.Commit, live.Commit, live.Author, live.Subject
+		d.plan.ReleaseID = live.ReleaseID
+		return nil
+	})
+}
+
 // fetch finds the exact commit, unless the deployment starts a release anew.
 func (d *deployment) fetch(ctx context.Context) error {
+	if err := d.followLive(ctx); err != nil {
+		return err
+	}
 	if d.plan.ReleaseID != "" {
 		d.say("", "starts release %s again", d.plan.ReleaseID)
 		return nil

@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"net"
 	"net/netip"
 	"slices"
@@ -201,5 +202,30 @@ func TestStoppedRunCannotBeginLater(t *testing.T) {
 	const note, stop, unit = ">", "exec systemctl stop", "sh sp-web-run-run_aaaaaaaaaaaaaaaa /run/serverplane/web.stopped"
 	if told := m.told(note, stop, unit); !slices.Equal(told, []string{note, stop, unit}) {
 		t.Errorf("the server was told %q: %q", told, m.asked)
+	}
+}
+
+// TestVariablesAreAppliedToWhatIsLiveByThen: while it waited, a deployment
+// brought a newer commit; applying variables must not bring the older one back.
+func TestVariablesAreAppliedToWhatIsLiveByThen(t *testing.T) {
+	s := newScene(t)
+	now := time.Now().UTC()
+	app := plane.App{
+		ID: plane.NewID(plane.PrefixApp), Name: "web", Kind: plane.KindNodeJS, ServerID: s.server.ID, Repository: "https://example.com/a.git",
+		Branch: "main", State: plane.AppLive, Since: now, Balancer: plane.NewLoadBalancer(), CreatedAt: now,
+	}
+	newer := plane.Deployment{
+		ID: plane.NewID(plane.PrefixDeployment), AppID: app.ID, Commit: "b", ReleaseID: "20260101000001-bbbbbbb", Slot: plane.SlotB,
+		State: plane.DeploymentCompleted, CreatedAt: now,
+	}
+	s.write(func(tx *store.Tx) error {
+		return errors.Join(tx.CreateApp(s.ctx, app), tx.CreateDeployment(s.ctx, newer), tx.SetLive(s.ctx, app.ID, plane.SlotB, newer.ID))
+	})
+	app.LiveSlot, app.LiveID = plane.SlotB, newer.ID
+	run := plane.Run{ID: plane.NewID(plane.PrefixRun)}
+	plan := plane.Deployment{Trigger: plane.TriggerEnvironment, Commit: "a", ReleaseID: "20260101000000-aaaaaaa"}
+	d := &deployment{job: newJob(s.runner(), run), crew: crew{app: app}, plan: plan}
+	if err := d.fetch(s.ctx); err != nil || d.plan.Commit != "b" || d.plan.ReleaseID != newer.ReleaseID {
+		t.Errorf("starts %s of %s, %v", d.plan.ReleaseID, d.plan.Commit, err)
 	}
 }
