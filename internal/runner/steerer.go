@@ -115,13 +115,16 @@ func (s *steerer) settle(ctx context.Context, id string) {
 	if err == nil {
 		err = s.apply(ctx, server, change)
 	}
-	if ctx.Err() != nil {
-		return
+	if ctx.Err() != nil || errors.Is(err, errBehind) {
+		return // behind: what is wished now is newer, and is applied next
 	}
 	s.record(ctx, server, change.Generation, err)
 }
 
-var errElsewhere = errors.New("another panel steers this server")
+var (
+	errElsewhere = errors.New("another panel steers this server")
+	errBehind    = errors.New("the server has a newer tree than this panel wished")
+)
 
 // render takes the lease of the server and renders its newest desired tree. An
 // older tree can never overwrite a newer one: the server itself refuses it.
@@ -196,10 +199,26 @@ func (s *steerer) apply(ctx context.Context, server plane.Server, change remote.
 		return err
 	}
 	switch out.Result {
-	case remote.Applied, remote.Unchanged, remote.Superseded:
+	case remote.Applied, remote.Unchanged:
 		return nil
+	case remote.Superseded:
+		return s.lift(ctx, server.ID, out.Generation)
 	}
 	return fmt.Errorf("nginx on %s: %s", server.Name, describe(out))
+}
+
+// lift counts on from a generation that a former life of the server left there:
+// taken for success, nothing would come into force until our count is past it.
+func (s *steerer) lift(ctx context.Context, id string, above int64) error {
+	lifted := false
+	err := s.r.Store.Write(ctx, func(tx *store.Tx) (err error) {
+		lifted, err = tx.LiftTree(ctx, id, above)
+		return err
+	})
+	if err == nil && lifted {
+		return errBehind
+	}
+	return err
 }
 
 func describe(o remote.Outcome) string {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -227,5 +228,39 @@ func TestVariablesAreAppliedToWhatIsLiveByThen(t *testing.T) {
 	d := &deployment{job: newJob(s.runner(), run), crew: crew{app: app}, plan: plan}
 	if err := d.fetch(s.ctx); err != nil || d.plan.Commit != "b" || d.plan.ReleaseID != newer.ReleaseID {
 		t.Errorf("starts %s of %s, %v", d.plan.ReleaseID, d.plan.Commit, err)
+	}
+}
+
+// TestTreeOfAFormerLifeIsReplaced: a server that was removed and added again
+// has a higher count of trees than the store gives out.
+func TestTreeOfAFormerLifeIsReplaced(t *testing.T) {
+	var asked atomic.Int64
+	m := newMachine(t, func(string) (string, bool) {
+		if asked.Add(1) == 1 {
+			return `{"result":"superseded","generation":40}`, false
+		}
+		return `{"result":"applied","generation":41}`, false
+	})
+	s := newScene(t)
+	s.server.SSHPort, s.server.HostKey = m.port, m.hostKey()
+	s.write(func(tx *store.Tx) error {
+		_, err := tx.RaiseTree(s.ctx, s.server.ID)
+		return errors.Join(err, tx.UpdateServer(s.ctx, s.server))
+	})
+	r := s.runner()
+	ctx, cancel := context.WithCancel(s.ctx)
+	pooled := make(chan error, 1)
+	go func() { pooled <- r.Pool.Run(ctx) }()
+	r.steerer.settle(s.ctx, s.server.ID)
+	if now := s.serverState(); now.TreeApplied != 0 || now.TreeWanted != 41 || now.TreeError != "" {
+		t.Errorf("after the first: %d of %d in force, %q", now.TreeApplied, now.TreeWanted, now.TreeError)
+	}
+	r.steerer.settle(s.ctx, s.server.ID)
+	if now := s.serverState(); now.TreeApplied != 41 || now.TreeWanted != 41 {
+		t.Errorf("after the second: %d of %d in force, %q", now.TreeApplied, now.TreeWanted, now.TreeError)
+	}
+	cancel()
+	if err := <-pooled; err != nil {
+		t.Error(err)
 	}
 }

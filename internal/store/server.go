@@ -75,6 +75,15 @@ func (t *Tx) RaiseTree(ctx context.Context, serverID string) (int64, error) {
 		`UPDATE servers SET tree_wanted = tree_wanted + 1, tree_error = '' WHERE id = $1 RETURNING tree_wanted`, serverID)
 }
 
+// LiftTree wishes contents newer than a generation that the server has and this
+// store never gave out: of a life before the server was removed, or the store
+// restored. It reports false when what is wanted is newer already.
+func (t *Tx) LiftTree(ctx context.Context, serverID string, above int64) (bool, error) {
+	n, err := t.exec(ctx, "lift the tree of "+serverID,
+		`UPDATE servers SET tree_wanted = $2 WHERE id = $1 AND tree_wanted < $2`, serverID, above+1)
+	return n > 0, err
+}
+
 // SettleTree says how bringing the generation into force went: without errText
 // it is in force (an older one than the applied changes nothing); an errText
 // is kept only while no newer generation is wanted.

@@ -125,6 +125,19 @@ func trees(k kit) {
 		same(k, step.name, []any{s.TreeWanted, s.TreeApplied, s.TreeError}, []any{int64(3), step.applied, step.err})
 	}
 	same(k, "pending at last", pending(), "")
+	for _, lift := range []struct {
+		server string
+		above  int64
+		lifted bool
+	}{{"srv_s1", 2, false}, {"srv_s2", 40, true}, {"srv_s2", 40, false}} {
+		k.write(func(ctx context.Context, tx *store.Tx) error {
+			lifted, err := tx.LiftTree(ctx, lift.server, lift.above)
+			same(k, "lifted", lifted, lift.lifted)
+			return err
+		})
+	}
+	same(k, "wanted after lifting", k.server("srv_s2").TreeWanted, int64(41))
+	same(k, "left alone by lifting", k.server("srv_s1").TreeWanted, int64(3))
 	k.write(func(ctx context.Context, tx *store.Tx) error {
 		if err := tx.SettleTree(ctx, "srv_s1", 3, "boom"); err != nil {
 			return err
