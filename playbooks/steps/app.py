@@ -84,7 +84,8 @@ def transient(unit, folder, env_file, script, log, limits):
         command += ["-p", option]
     # systemd takes an end by SIGTERM for a success, so that a stopped build would pass for a finished one: the script's own
     # exit status is told beside its output.
-    shell = 'exec 3>&1 >"$2" 2>&1 </dev/null; /bin/sh "$1" 3>&-; status=$?; echo "$status" >&3; exit "$status"'
+    shell = 'read -r sp_stopped 2>/dev/null <"$3"; [ "$sp_stopped" != "$4" ] || exit 143; ' \
+            'exec 3>&1 >"$2" 2>&1 </dev/null; /bin/sh "$1" 3>&-; status=$?; echo "$status" >&3; exit "$status"'
     started = time.monotonic()
     try:
         done = run(*command, "/bin/sh", "-c", shell, "sp", script, log, STOPPED, unit, check=False)
