@@ -405,7 +405,7 @@ func removeApp(t *testing.T, w *world) {
 	w.cli(t, "app", "remove", "web", "--yes", "--wait")
 	for _, s := range []string{"s1", "s2", "s3"} {
 		left := w.ssh(t, s, `ls -d /home/sp_web /etc/serverplane/apps/web /etc/systemd/system/sp-web-* /etc/nginx/conf.d/sp-web.conf `+
-			`/var/lib/serverplane/apps/web.json /var/lib/serverplane/live/web.b 2>/dev/null || true; id sp_web 2>/dev/null || true; ufw status | grep 'serverplane web' || true; pgrep -fa sp_web || true`)
+			`/var/lib/serverplane/apps/web.json /var/lib/serverplane/live/web.b 2>/dev/null || true; id sp_web 2>/dev/null || true; ufw status | grep 'serverplane web' || true; ps -eo user:20,args | grep '^sp_web' || true`)
 		if left != "" {
 			t.Errorf("%s: %s", s, left)
 		}

@@ -143,7 +143,7 @@ func Judge(status int, path string) (Verdict, string) {
 	reason := fmt.Sprintf("answered %d; expected 200, 201, 204, 301 or 302", status)
 	switch {
 	case status == 404:
-		reason += "; does the app have the path " + path + "? Set another with lb set --health-path"
+		reason += "; does the app have the path " + path + "? Set another with app set --health-path"
 	case status == 400:
 		reason += "; does the app accept the host name it is asked for?"
 	case status == 401 || status == 403:

@@ -10,7 +10,6 @@ import (
 	"github.com/serverplane/serverplane/internal/mirror"
 	"github.com/serverplane/serverplane/internal/plane"
 	"github.com/serverplane/serverplane/internal/recipe"
-	"github.com/serverplane/serverplane/internal/remote"
 	"github.com/serverplane/serverplane/internal/store"
 )
 
@@ -21,7 +20,8 @@ type deployment struct {
 	*job
 	crew     crew
 	plan     plane.Deployment
-	previous plane.Slot // what was live, or empty
+	former   plane.Deployment // what was live, or the zero Deployment
+	previous plane.Slot       // its slot, or empty
 	reverted bool
 }
 
@@ -80,10 +80,32 @@ func (d *deployment) load(ctx context.Context) error {
 		if d.crew, err = loadCrew(ctx, tx, d.run.AppID); err != nil {
 			return err
 		}
-		d.previous = d.crew.app.LiveSlot
-		d.plan, err = tx.Deployment(ctx, d.run.DeploymentID)
+		if d.plan, err = tx.Deployment(ctx, d.run.DeploymentID); err != nil {
+			return err
+		}
+		d.former, err = former(ctx, tx, d.crew.app, d.plan)
+		d.previous = d.former.Slot
 		return err
 	})
+}
+
+// former is the deployment to go back to: what is live or, when this one is
+// live already because it is carried forward, the last that completed before.
+// It is the zero Deployment for an app's first one.
+func former(ctx context.Context, tx *store.Tx, a plane.App, plan plane.Deployment) (plane.Deployment, error) {
+	if a.LiveID == "" {
+		return plane.Deployment{}, nil
+	}
+	if a.LiveID != plan.ID {
+		return tx.Deployment(ctx, a.LiveID)
+	}
+	history, err := tx.Deployments(ctx, a.ID, "", 0)
+	for _, h := range history {
+		if h.State == plane.DeploymentCompleted && h.Slot == plan.Slot.Other() {
+			return h, err
+		}
+	}
+	return plane.Deployment{}, err
 }
 
 // save keeps the plan as it is by now.
@@ -219,16 +241,23 @@ func (j *job) build(ctx context.Context, seats []recipe.Seat, plan plane.Deploym
 	return j.play(ctx, play)
 }
 
+// steerSeats puts the newest trees in force, one server after the other: never
+// are two servers of one app reloaded at once.
 func (j *job) steerSeats(ctx context.Context, servers []string) error {
-	var wanted map[string]int64
-	err := j.Store.Write(ctx, func(tx *store.Tx) (err error) {
-		wanted, err = raise(ctx, tx, servers)
-		return err
-	})
-	if err != nil {
-		return err
+	for _, id := range servers {
+		var wanted map[string]int64
+		err := j.Store.Write(ctx, func(tx *store.Tx) (err error) {
+			wanted, err = raise(ctx, tx, []string{id})
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if err := j.await(ctx, wanted); err != nil {
+			return err
+		}
 	}
-	return j.await(ctx, wanted)
+	return nil
 }
 
 // runOnce runs migrations and the like on the primary, before any switch.
@@ -240,152 +269,6 @@ func (d *deployment) runOnce(ctx context.Context) error {
 		return err
 	}
 	play, err := recipe.RunOnce(d.run.ID, d.crew.app, d.plan, d.crew.primary())
-	if err != nil {
-		return err
-	}
-	return d.play(ctx, play)
-}
-
-// switchOver moves all traffic at once. It is written down before it is done:
-// a panel that dies here carries the deployment forward when it is back. A wish
-// to cancel cannot come between the marker and the book: it takes effect at the
-// next step, which switches back.
-func (d *deployment) switchOver(ctx context.Context) error {
-	if err := d.step(ctx, "switch to slot "+string(d.plan.Slot)); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUp)
-	defer cancel()
-	if err := d.save(ctx, plane.DeploymentSwitching); err != nil {
-		return err
-	}
-	if err := d.mark(ctx, d.plan.Slot); err != nil {
-		return err
-	}
-	d.plan.LiveAt = d.Now().UTC()
-	var wanted map[string]int64
-	err := d.Store.Write(ctx, func(tx *store.Tx) (err error) {
-		wanted, err = d.goLive(ctx, tx)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	return d.await(ctx, wanted)
-}
-
-// mark creates or removes the marker by which the entry picks a slot.
-func (d *deployment) mark(ctx context.Context, slot plane.Slot) error {
-	primary := d.crew.primary().Server
-	out, err := d.Pool.Switch(ctx, recipe.Target(primary), d.crew.app.Name, string(slot))
-	if err != nil {
-		return fmt.Errorf("switch on %s: %w", primary.Name, err)
-	}
-	if out.Result != remote.Applied && out.Result != remote.Unchanged {
-		return fmt.Errorf("switch on %s: %s", primary.Name, describe(out))
-	}
-	d.say(primary.Name, "slot %s is live (%s, %s)", slot, out.Result, out.Took.Round(time.Millisecond))
-	return nil
-}
-
-// goLive writes what is live. Only the app's first deployment changes the
-// entry's Nginx; every other is the marker alone.
-func (d *deployment) goLive(ctx context.Context, tx *store.Tx) (map[string]int64, error) {
-	d.plan.State = plane.DeploymentVerifying
-	if err := tx.UpdateDeployment(ctx, d.plan); err != nil {
-		return nil, err
-	}
-	if err := tx.SetLive(ctx, d.crew.app.ID, d.plan.Slot, d.plan.ID); err != nil {
-		return nil, err
-	}
-	for _, s := range d.crew.in() {
-		b := s.Backend
-		b.Placed, b.ReleaseID = true, d.plan.ReleaseID
-		if err := tx.UpdateBackend(ctx, b); err != nil {
-			return nil, err
-		}
-	}
-	if d.previous != "" {
-		return nil, nil
-	}
-	return raise(ctx, tx, []string{d.crew.primary().Server.ID})
-}
-
-func (d *deployment) verify(ctx context.Context) error {
-	if err := d.step(ctx, "verify every backend and the entry"); err != nil {
-		return err
-	}
-	path := d.crew.app.Spec.HealthPath
-	if err := d.probeSlot(ctx, d.crew, d.crew.in(), d.plan.Slot, path); err != nil {
-		return err
-	}
-	return d.probeDoor(ctx, d.crew, path)
-}
-
-// switchBack returns to what was live before; a first deployment has nothing
-// to return to.
-func (d *deployment) switchBack(ctx context.Context) error {
-	if d.previous == "" || d.previous == d.plan.Slot {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUp)
-	defer cancel()
-	if err := d.mark(ctx, d.previous); err != nil {
-		return fmt.Errorf("switch back: %w", err)
-	}
-	err := d.Store.Write(ctx, func(tx *store.Tx) error { return d.unlive(ctx, tx) })
-	d.reverted = err == nil // by the book too: only then is the new slot stopped
-	return err
-}
-
-func (d *deployment) unlive(ctx context.Context, tx *store.Tx) error {
-	before, err := tx.Deployment(ctx, d.crew.app.LiveID)
-	if err != nil {
-		return err
-	}
-	if err := tx.SetLive(ctx, d.crew.app.ID, d.previous, before.ID); err != nil {
-		return err
-	}
-	for _, s := range d.crew.in() {
-		b := s.Backend
-		b.ReleaseID = before.ReleaseID
-		if err := tx.UpdateBackend(ctx, b); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// retire lets the old slot finish what it has, then stops it, keeps the live
-// one for the next boot and prunes old releases.
-func (d *deployment) retire(ctx context.Context) error {
-	if d.previous != "" {
-		if err := d.step(ctx, "let the old slot finish its requests"); err != nil {
-			return err
-		}
-		wait := time.NewTimer(d.plan.Spec.Drain())
-		defer wait.Stop()
-		select {
-		case <-wait.C:
-		case <-ctx.Done(): // stopping early is still a completed deployment: traffic has moved
-			if errors.Is(context.Cause(ctx), errLost) {
-				return errLost
-			}
-			return d.retireNow(context.WithoutCancel(ctx))
-		}
-	}
-	return d.retireNow(ctx)
-}
-
-func (d *deployment) retireNow(ctx context.Context) error {
-	if err := d.step(ctx, "stop the old slot, keep the new one at boot"); err != nil {
-		return err
-	}
-	keep, err := d.kept(ctx)
-	if err != nil {
-		return err
-	}
-	play, err := recipe.Retire(d.run.ID, d.crew.app, d.plan.Slot, keep, d.crew.in())
 	if err != nil {
 		return err
 	}
@@ -421,6 +304,11 @@ func (d *deployment) undo(ctx context.Context, _ error) {
 	d.stopRunUnits(ctx, d.crew.app, seats)
 	if d.plan.LiveAt.IsZero() && d.plan.State == plane.DeploymentPreparing || d.reverted {
 		d.stopSlot(ctx, d.crew.app, seats, d.plan.Slot)
+	}
+	if d.reverted {
+		if err := d.atBoot(ctx, seats, "disable"); err != nil {
+			d.say("", "could not keep the new slot from starting at boot: %v", err)
+		}
 	}
 }
 

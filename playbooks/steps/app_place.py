@@ -43,6 +43,17 @@ def check_member(path, member):
         fail("%s: owner %s:%s is not allowed" % (path, member.uname, member.gname))
 
 
+def refuse_namesake():
+    """An app of the same name that another panel, or a removed app's past, left here is not ours to overwrite."""
+    there = read(MANIFEST)
+    if there is None:
+        return
+    with tarfile.open(fileobj=io.BytesIO(base64.b64decode(SPEC["slot_tar"]))) as tar:
+        ours = json.load(tar.extractfile(MANIFEST))
+    if json.loads(there)["id"] != ours["id"]:
+        fail("this server already carries another app named %s (%s)" % (APP, json.loads(there)["id"]))
+
+
 def place_files():
     touched = False
     with tarfile.open(fileobj=io.BytesIO(base64.b64decode(SPEC["slot_tar"]))) as tar:
@@ -76,6 +87,7 @@ def clear_release():
     changed("removed the incomplete release " + SPEC["release"])
 
 
+refuse_namesake()
 make_user()
 make_folders()
 place_files()
