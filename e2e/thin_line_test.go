@@ -44,6 +44,7 @@ func TestThinLine(t *testing.T) {
 		{"a new commit goes live without a lost request", deployAgain},
 		{"nothing shows a variable's value", secretsStaySecret},
 		{"every server comes back from a reboot with the live slot", reboot},
+		{"a power cut in the middle of a change of Nginx's files heals at boot", powerCutInAChange},
 		{"a removed app leaves no trace", removeApp},
 	} {
 		if !t.Run(story.name, func(t *testing.T) { story.tell(t, w) }) {
@@ -376,6 +377,30 @@ func reboot(t *testing.T, w *world) {
 	c, err := lab.Spread(w.entry("s1"), 30)
 	must(t, err)
 	t.Logf("after the reboots: %v", c.Served)
+}
+
+// powerCutInAChange leaves what the guarded change has on disk when the power
+// goes between two of its files: its journal, and a file Nginx cannot start with.
+func powerCutInAChange(t *testing.T, w *world) {
+	w.ssh(t, "s1", `python3 - <<'X'
+import base64, json
+path = "/etc/nginx/conf.d/sp-web.conf"
+with open(path, "rb") as f:
+    old = f.read()
+with open("/var/lib/serverplane/nginx.json") as f:
+    version = json.load(f)["version"]
+with open("/var/lib/serverplane/nginx.journal", "w") as f:
+    json.dump({"version": version, "files": {"conf.d/sp-web.conf": {"data": base64.b64encode(old).decode(), "mode": 420}}, "towards": {"version": "x"}}, f)
+with open(path, "w") as f:
+    f.write("server { half")
+X
+sync`)
+	must(t, w.servers["s1"].PowerCut(w.ctx))
+	must(t, w.servers["s1"].Boot(w.ctx))
+	until(t, time.Minute, "the entry answers again", func() (bool, string) {
+		c, err := lab.Spread(w.entry("s1"), 3)
+		return err == nil, fmt.Sprintf("%+v, %v", c, err)
+	})
 }
 
 func liveSlot(t *testing.T, w *world) string {

@@ -135,6 +135,29 @@ def nginx():
     changed("nginx started")
 
 
+HEAL_UNIT = """# Written by ServerPlane; changes made by hand are replaced.
+[Unit]
+Description=Undo what a power cut left of a change of Nginx's files
+After=local-fs.target
+Before=nginx.service
+
+[Service]
+Type=oneshot
+ExecStart=/usr/local/lib/serverplane/guard heal
+TimeoutStartSec=30
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def heal_at_boot():
+    """Half a change may be a tree with which Nginx does not start at all."""
+    if write("/etc/systemd/system/serverplane-heal.service", HEAL_UNIT):
+        run("systemctl", "daemon-reload")
+        run("systemctl", "enable", "--quiet", "serverplane-heal.service")
+
+
 check_owner()
 install_packages()
 calm_needrestart()
@@ -146,3 +169,4 @@ sshd()
 nginx()
 write("/etc/serverplane/panel", SPEC["panel"] + "\n")
 run("/usr/local/lib/serverplane/guard", "prepare")
+heal_at_boot()
