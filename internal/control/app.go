@@ -98,12 +98,36 @@ func refuseAsPrimary(ctx context.Context, tx *store.Tx, s plane.Server, app plan
 	if taken := s.Survey.Port80Taken(); taken != "" {
 		return plane.Conflict(fmt.Sprintf("port 80 of %q is held by %s; it can be a backend, not a primary", s.Name, taken), "choose another server")
 	}
+	if err := refuseToTakeDefault(ctx, tx, s); err != nil {
+		return err
+	}
 	return refuseNames(ctx, tx, s.ID, app)
+}
+
+// refuseToTakeDefault protects a site that answers names nobody else has only
+// because Nginx reads it first: an entry of ours would be read before it.
+func refuseToTakeDefault(ctx context.Context, tx *store.Tx, s plane.Server) error {
+	if s.Survey.NginxDefault == "" || s.Survey.NginxDefaultExplicit {
+		return nil
+	}
+	apps, err := tx.AppsOn(ctx, s.ID)
+	if err != nil || slices.ContainsFunc(apps, func(a plane.App) bool { return a.ServerID == s.ID }) {
+		return err // an entry of ours is read first already
+	}
+	return plane.Conflict(fmt.Sprintf("the site in %s on %q answers all names that no other site has, only because it is read first; an app would take that over", s.Survey.NginxDefault, s.Name),
+		"let it say so itself (listen 80 default_server;), reload Nginx there, then: server survey "+s.Name)
 }
 
 // refuseNames holds that a name is on one app per primary, and that one app at
 // most answers any name there.
 func refuseNames(ctx context.Context, tx *store.Tx, primary string, app plane.App) error {
+	server, err := tx.Server(ctx, primary)
+	if err != nil {
+		return err
+	}
+	if file := server.Survey.NginxDefault; file != "" && len(app.Domains) == 0 {
+		return plane.Conflict(fmt.Sprintf("the site in %s on %q already answers any name there", file, server.Name), "give the app a --domain")
+	}
 	others, err := tx.AppsOn(ctx, primary)
 	if err != nil {
 		return err

@@ -62,6 +62,27 @@ func TestPortsAvoidWhatIsTaken(t *testing.T) {
 	}
 }
 
+// TestForeignSiteKeepsAnsweringAnyName: one that is the default only because
+// it is read first is protected by a refusal, one that says so lives on beside us.
+func TestForeignSiteKeepsAnsweringAnyName(t *testing.T) {
+	p := newPanel(t)
+	p.found.survey.NginxDefault = "/etc/nginx/sites-enabled/shop"
+	p.ready(1)
+	if _, _, err := p.CreateApp(t.Context(), ann, wishedApp("web", "www.example.com")); plane.CodeOf(err) != plane.CodeConflict || !strings.Contains(err.Error(), "default_server") {
+		t.Errorf("beside a site that is only read first: %v", err)
+	}
+	p.found.survey.NginxDefaultExplicit = true
+	if _, err := p.SurveyServer(t.Context(), ann, "s1"); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := p.CreateApp(t.Context(), ann, wishedApp("web")); plane.CodeOf(err) != plane.CodeConflict || !strings.Contains(err.Error(), "--domain") {
+		t.Errorf("without a name: %v", err)
+	}
+	if _, _, err := p.CreateApp(t.Context(), ann, wishedApp("web", "www.example.com")); err != nil {
+		t.Errorf("beside a site that says so itself: %v", err)
+	}
+}
+
 func TestCreateAppRefuses(t *testing.T) {
 	p := newPanel(t)
 	p.ready(1)

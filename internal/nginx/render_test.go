@@ -198,3 +198,25 @@ func drawEntry(t *rapid.T, i int) *nginx.Entry {
 	}
 	return e
 }
+
+func TestForeignDefaultIsLeftAlone(t *testing.T) {
+	text := func(foreign bool) string {
+		tree := fleet(2, nginx.RoundRobin, "www.example.com")
+		tree.ForeignDefault = foreign
+		out, err := nginx.Render(tree)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := ""
+		for _, f := range out.Files {
+			all += f.Text
+		}
+		return all
+	}
+	if !strings.Contains(text(false), "default_server") {
+		t.Error("nobody answers the names that belong to no app")
+	}
+	if strings.Contains(text(true), "default_server") {
+		t.Error("a second default server is rendered: Nginx would refuse it")
+	}
+}

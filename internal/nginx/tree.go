@@ -12,6 +12,9 @@ type Tree struct {
 	// IPv4Only leaves out the IPv6 listeners of the entry. It is needed only where the kernel
 	// was started without IPv6: there Nginx could not start with them.
 	IPv4Only bool
+	// ForeignDefault: a site that is not ours says default_server on port 80, and goes on answering
+	// the names that belong to no app.
+	ForeignDefault bool
 }
 
 func (t Tree) check() error {

@@ -35,7 +35,7 @@ func newSharedView(t Tree) sharedView {
 		}
 		v.LongNames = v.LongNames || slices.ContainsFunc(s.Entry.Names, func(n string) bool { return len(n) > longName })
 	}
-	v.Catch = entries > 0 && unnamed == 0
+	v.Catch = entries > 0 && unnamed == 0 && !t.ForeignDefault
 	return v
 }
 

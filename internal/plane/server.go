@@ -90,10 +90,14 @@ type Survey struct {
 	Firewall    string    `json:"firewall"` // none, ufw, ufw-inactive, firewalld, nftables
 	NginxSites  []string  `json:"nginx_sites"`
 	NginxBroken string    `json:"nginx_broken"` // what nginx -t says when it fails
-	Databases   []string  `json:"databases"`
-	AptLock     string    `json:"apt_lock"` // who holds it, or empty
-	Panel       string    `json:"panel"`    // id of the panel that manages it already, or empty
-	Node        string    `json:"node"`     // version of Node.js, or empty
+	// NginxDefault is the foreign file whose site answers names on port 80 that
+	// no site has, or empty; Explicit: it says default_server itself.
+	NginxDefault         string   `json:"nginx_default"`
+	NginxDefaultExplicit bool     `json:"nginx_default_explicit"`
+	Databases            []string `json:"databases"`
+	AptLock              string   `json:"apt_lock"` // who holds it, or empty
+	Panel                string   `json:"panel"`    // id of the panel that manages it already, or empty
+	Node                 string   `json:"node"`     // version of Node.js, or empty
 }
 
 // Socket is one listening socket.

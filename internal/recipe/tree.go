@@ -18,7 +18,7 @@ type Presence struct {
 
 // Tree is the complete set of our files in a server's Nginx.
 func Tree(s plane.Server, present []Presence) (remote.Change, error) {
-	var tree nginx.Tree
+	tree := nginx.Tree{ForeignDefault: s.Survey.NginxDefaultExplicit}
 	for _, p := range present {
 		tree.Sites = append(tree.Sites, site(s, p))
 	}

@@ -128,7 +128,36 @@ def nginx():
     if shutil.which("nginx"):
         done = call("nginx", "-t", "-q")
         broken = "nginx -t does not end" if not done else "" if done.returncode == 0 else done.stderr.strip()[:2000]
-    return {"nginx_sites": sorted(sites), "nginx_broken": broken}
+    path, explicit = nginx_default(sites)
+    return {"nginx_sites": sorted(sites), "nginx_broken": broken, "nginx_default": path, "nginx_default_explicit": explicit}
+
+
+def nginx_default(sites):
+    """The file of somebody else's whose site answers names on port 80 that no site has, and whether it says so itself.
+
+    Nginx takes the first site it reads where none says default_server: conf.d comes before sites-enabled on Debian."""
+    try:
+        with open("/var/lib/serverplane/nginx.json", encoding="utf-8") as f:
+            ours = {"/etc/nginx/" + path for path in json.load(f)["files"]}
+    except (OSError, ValueError, KeyError):
+        ours = set()
+    first = ""
+    for path in sorted(sites, key=lambda p: (not p.startswith("/etc/nginx/conf.d/"), p)):
+        if path in ours:
+            continue
+        try:
+            with open(path, encoding="utf-8", errors="replace") as f:
+                text = re.sub(r"#.*", "", f.read())
+        except OSError:
+            continue
+        for words in (match.split() for match in re.findall(r"\blisten\s+([^;]+);", text)):
+            port = words[0].rpartition(":")[2] if not words[0].endswith("]") else "80"
+            if port != "80" and (port.isdigit() or port.startswith("/")):
+                continue
+            if "default_server" in words or "default" in words:
+                return path, True
+            first = first or path
+    return first, False
 
 
 def databases():

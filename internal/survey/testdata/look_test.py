@@ -136,6 +136,30 @@ class Nginx(unittest.TestCase):
             self.assertEqual(load(outputs, ("nginx",)).nginx()["nginx_broken"], want)
 
 
+class NginxDefault(unittest.TestCase):
+    def answers(self, *texts):
+        """The place of the file that answers any name, and whether it says so."""
+        with tempfile.TemporaryDirectory() as folder:
+            paths = ["%s/%d.conf" % (folder, i) for i in range(len(texts))]
+            for path, text in zip(paths, texts):
+                with open(path, "w") as f:
+                    f.write(text)
+            found, explicit = load({}).nginx_default(paths)
+            return paths.index(found) if found else None, explicit
+
+    def test_who_answers_any_name(self):
+        plain, said = "server { listen 80; }", "server { listen [::]:80 default_server; }"
+        for texts, want in (
+            ((), (None, False)),
+            ((plain, plain), (0, False)),
+            ((plain, said), (1, True)),
+            (("server { listen 8080 default_server; }", "server { listen 127.0.0.1:443 ssl default_server; }"), (None, False)),
+            (("# listen 80 default_server;\nserver { listen 8080; }",), (None, False)),
+            (("server { listen unix:/run/x.sock default_server; }", "server { listen 192.0.2.1 default; }"), (1, True)),
+        ):
+            self.assertEqual(self.answers(*texts), want, texts)
+
+
 class Call(unittest.TestCase):
     def test_output_is_untranslated_and_never_breaks(self):
         look = types.ModuleType("look")
