@@ -12,17 +12,22 @@ type Backend struct {
 	ID        string
 	AppID     string
 	ServerID  string
-	Primary   bool // role primary: the app's own server
-	Enabled   bool // a person's wish: off keeps it out of the upstream
-	Placed    bool // deployed and let into the upstream
+	Primary   bool      // role primary: the app's own server
+	Enabled   bool      // a person's wish: off keeps it out of the upstream
+	WishedAt  time.Time // when a person last wished it on or off
+	Placed    bool      // deployed and let into the upstream
+	TakenOut  bool      // automatic take-out keeps it out of the upstream
 	Removing  bool
 	Weight    int // 1-100
 	Backup    bool
 	Ports     Ports
 	SeenAs    netip.Addr // the entry's address as this server sees it; measured
 	ReleaseID string     // what its live slot holds, or empty
-	Health    Health
-	CreatedAt time.Time
+	// DeploymentID is the deployment its live slot was started from, that is
+	// release, commands and variables together; or empty.
+	DeploymentID string
+	Health       Health
+	CreatedAt    time.Time
 }
 
 // Ports are the four fixed ports of an app on a server: the processes' are on
@@ -88,6 +93,18 @@ func (b Backend) State() BackendState {
 	}
 	return b.Health.State
 }
+
+// Since is when the backend's state began.
+func (b Backend) Since() time.Time {
+	if !b.Enabled && !b.Removing {
+		return b.WishedAt
+	}
+	return b.Health.Since
+}
+
+// Current tells whether the backend's live slot holds exactly what the app's
+// has live: release, commands and variables.
+func (b Backend) Current(a App) bool { return b.DeploymentID != "" && b.DeploymentID == a.LiveID }
 
 // Serving means: enabled, not a backup, not on its way out, and in the upstream.
 func (b Backend) Serving() bool { return b.Enabled && b.Placed && !b.Backup && !b.Removing }

@@ -55,6 +55,11 @@ type HealthCheck struct {
 	Timeout  Duration `json:"timeout"`
 	Fall     int      `json:"fall"` // failures in a row to become unhealthy
 	Rise     int      `json:"rise"` // passes in a row to become healthy
+	// TakeOut lets the panel keep unhealthy backends out of the upstream by
+	// itself; off by default. Floor is how many serving backends must stay in: at
+	// fewer none is kept out (fail-open). 0 means 1.
+	TakeOut bool `json:"take_out,omitempty"`
+	Floor   int  `json:"floor,omitempty"`
 }
 
 // Check holds the limits of product.md section 6.

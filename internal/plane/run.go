@@ -3,6 +3,7 @@ package plane
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -16,6 +17,10 @@ const (
 	RunEnable    RunKind = "lb-enable"
 	RunAdd       RunKind = "backend-add"
 	RunRemoveApp RunKind = "app-remove"
+	RunDisable   RunKind = "lb-disable"
+	RunSteer     RunKind = "traffic"        // waits for a wish about traffic that was not in force in time
+	RunRepair    RunKind = "backend-repair" // brings a backend to what is live; also backend on that must catch up
+	RunLeave     RunKind = "backend-remove"
 )
 
 // RunState is where a Run is in its life.
@@ -56,6 +61,7 @@ type Run struct {
 	Servers      []string
 	Locks        []string // all taken when it is claimed
 	Args         json.RawMessage
+	Receipt      []ReceiptLine // what it did and left on servers, where the kind has one
 	State        RunState
 	Step         string // what is being done now
 	Done, Total  int    // steps
@@ -94,8 +100,29 @@ type Event struct {
 	Text   string
 }
 
-// AppLock guards what changes an app as a whole: deploying, scaling, removing.
+// ReceiptLine is one thing a Run took away or left on a server.
+type ReceiptLine struct {
+	Server string `json:"server"` // name
+	What   string `json:"what"`   // for example "process and units" or "/var/backups/serverplane/web-….tar.gz"
+	Done   bool   `json:"done"`   // false: still there; asking again continues
+	Detail string `json:"detail"` // why not, or more about it
+}
+
+// AppLock guards what changes an app as a whole: deploying, removing.
 func AppLock(appID string) string { return "app:" + appID }
+
+// BackendLock guards what changes one backend.
+func BackendLock(backendID string) string { return "backend:" + backendID }
+
+// shared marks a lock that several Runs may hold together.
+const shared = "/shared"
+
+// Shared is the same lock held together with others who share it: two backends
+// of one app are added at once, but never while it is deployed.
+func Shared(lock string) string { return lock + shared }
+
+// CutShared tells a lock's name and whether it is meant to be shared.
+func CutShared(lock string) (name string, together bool) { return strings.CutSuffix(lock, shared) }
 
 // PackagesLock guards apt, runtimes and the base of the firewall of a server.
 func PackagesLock(serverID string) string { return "packages:" + serverID }

@@ -69,6 +69,11 @@ type Server struct {
 	TreeWanted  int64
 	TreeApplied int64
 	TreeError   string
+
+	// NginxError is why Nginx refuses the server's tree as it stands, found by a
+	// look of its own before it is in the way of a change; empty: it is sound.
+	NginxError     string
+	NginxCheckedAt time.Time
 }
 
 // Survey is what was found on a server before anything was changed.

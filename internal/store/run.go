@@ -12,12 +12,13 @@ import (
 
 const selectRun = `SELECT id, kind, app_id, server_id, backend_id, deployment_id, servers, args, state, step, done, total,
 	reason, cancel, actor, owner, attempt, lease_until, created_at, started_at, finished_at,
-	(SELECT string_agg(l.name, ' ' ORDER BY l.name) FROM run_locks l WHERE l.run_id = runs.id) FROM runs `
+	receipt, (SELECT string_agg(l.name || CASE WHEN l.shared THEN '/shared' ELSE '' END, ' ' ORDER BY l.name)
+		FROM run_locks l WHERE l.run_id = runs.id) FROM runs `
 
 func scanRun(r row, v *plane.Run) error {
 	return r.Scan(&v.ID, &v.Kind, &v.AppID, &v.ServerID, &v.BackendID, &v.DeploymentID, document{&v.Servers}, raw{&v.Args},
 		&v.State, &v.Step, &v.Done, &v.Total, &v.Reason, &v.Cancel, &v.Actor, &v.Owner, &v.Attempt, instant{&v.LeaseUntil},
-		instant{&v.CreatedAt}, instant{&v.StartedAt}, instant{&v.FinishedAt}, words{&v.Locks})
+		instant{&v.CreatedAt}, instant{&v.StartedAt}, instant{&v.FinishedAt}, document{&v.Receipt}, words{&v.Locks})
 }
 
 // Enqueue stores a new Run as queued, whatever its State says, with the locks
@@ -35,7 +36,8 @@ func (t *Tx) Enqueue(ctx context.Context, r plane.Run) error {
 		if name == "" || strings.Contains(name, " ") {
 			return fmt.Errorf("enqueue run %q: bad lock name %q", r.ID, name)
 		}
-		if err := t.insert(ctx, "lock", name, `INSERT INTO run_locks (run_id, name) VALUES ($1, $2)`, r.ID, name); err != nil {
+		base, together := plane.CutShared(name)
+		if err := t.insert(ctx, "lock", base, `INSERT INTO run_locks (run_id, name, shared) VALUES ($1, $2, $3)`, r.ID, base, together); err != nil {
 			return err
 		}
 	}
@@ -73,7 +75,7 @@ func (t *Tx) Claim(ctx context.Context, owner string, now time.Time, lease time.
 		attempt = attempt + 1, lease_until = $2, started_at = $3
 		WHERE state = 'queued' AND id = (
 			SELECT q.id FROM runs q WHERE q.state = 'queued' AND NOT q.cancel AND NOT EXISTS (
-				SELECT 1 FROM run_locks w JOIN locks l ON l.name = w.name WHERE w.run_id = q.id)
+				SELECT 1 FROM run_locks w JOIN locks l ON l.name = w.name AND NOT (l.shared AND w.shared) WHERE w.run_id = q.id)
 			ORDER BY q.created_at, q.id LIMIT 1)
 		RETURNING id`, owner, micros(now.Add(lease)), micros(now))
 	if errors.Is(err, ErrNotFound) {
@@ -85,7 +87,7 @@ func (t *Tx) Claim(ctx context.Context, owner string, now time.Time, lease time.
 	// Writers come one after another, so the locks are still free; the
 	// primary key of the table would refuse a second holder all the same.
 	if _, err := t.exec(ctx, "take locks of run "+id,
-		`INSERT INTO locks (name, run_id) SELECT name, run_id FROM run_locks WHERE run_id = $1`, id); err != nil {
+		`INSERT INTO locks (name, run_id, shared) SELECT name, run_id, shared FROM run_locks WHERE run_id = $1`, id); err != nil {
 		return plane.Run{}, false, err
 	}
 	r, err := t.Run(ctx, id)
@@ -106,6 +108,13 @@ func (t *Tx) Heartbeat(ctx context.Context, runID, owner string, attempt int, no
 func (t *Tx) Progress(ctx context.Context, runID, owner string, attempt int, step string, done, total int) error {
 	return lost(t.change(ctx, "run", runID, `UPDATE runs SET step = $4, done = $5, total = $6
 		WHERE id = $1 AND owner = $2 AND attempt = $3 AND state = 'running'`, runID, owner, attempt, step, done, total))
+}
+
+// SetReceipt stores what the Run did and left, by its owner. ErrLost as for
+// Heartbeat.
+func (t *Tx) SetReceipt(ctx context.Context, runID, owner string, attempt int, lines []plane.ReceiptLine) error {
+	return lost(t.change(ctx, "run", runID, `UPDATE runs SET receipt = $4
+		WHERE id = $1 AND owner = $2 AND attempt = $3 AND state = 'running'`, runID, owner, attempt, document{lines}))
 }
 
 // Finish ends the Run and frees its locks. ErrLost as for Heartbeat; then the
@@ -190,6 +199,6 @@ func (t *Tx) interrupt(ctx context.Context, now time.Time, where string, arg any
 // Blocking returns, by age, the running Runs that hold a lock the Run needs.
 func (t *Tx) Blocking(ctx context.Context, runID string) ([]plane.Run, error) {
 	return many(ctx, t, "list blocking runs", scanRun, selectRun+`WHERE id <> $1 AND id IN (
-		SELECT l.run_id FROM run_locks w JOIN locks l ON l.name = w.name WHERE w.run_id = $1)
+		SELECT l.run_id FROM run_locks w JOIN locks l ON l.name = w.name AND NOT (l.shared AND w.shared) WHERE w.run_id = $1)
 		ORDER BY created_at, id`, runID)
 }

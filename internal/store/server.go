@@ -9,12 +9,12 @@ import (
 )
 
 const selectServer = `SELECT id, name, address, private_address, ssh_port, host_key, firewall, adopt, state, reason,
-	since, survey, tree_wanted, tree_applied, tree_error, created_at FROM servers `
+	since, survey, tree_wanted, tree_applied, tree_error, created_at, nginx_error, nginx_checked_at FROM servers `
 
 func scanServer(r row, s *plane.Server) error {
 	return r.Scan(&s.ID, &s.Name, addressColumn{&s.Address}, addressColumn{&s.PrivateAddress}, &s.SSHPort, &s.HostKey,
 		&s.Firewall, &s.Adopt, &s.State, &s.Reason, instant{&s.Since}, document{&s.Survey},
-		&s.TreeWanted, &s.TreeApplied, &s.TreeError, instant{&s.CreatedAt})
+		&s.TreeWanted, &s.TreeApplied, &s.TreeError, instant{&s.CreatedAt}, &s.NginxError, instant{&s.NginxCheckedAt})
 }
 
 func serverArgs(s plane.Server) []any {
@@ -102,4 +102,10 @@ func (t *Tx) SettleTree(ctx context.Context, serverID string, generation int64, 
 func (t *Tx) ServersWithPendingTree(ctx context.Context) ([]plane.Server, error) {
 	return many(ctx, t, "list servers with a pending tree", scanServer,
 		selectServer+`WHERE tree_wanted > tree_applied ORDER BY name`)
+}
+
+// SetNginx stores what the last look at the server's whole Nginx tree said;
+// an empty refusal means that Nginx accepts it.
+func (t *Tx) SetNginx(ctx context.Context, id, refusal string, at time.Time) error {
+	return t.change(ctx, "server", id, `UPDATE servers SET nginx_error = $2, nginx_checked_at = $3 WHERE id = $1`, id, refusal, micros(at))
 }
