@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/serverplane/serverplane/client"
+	"github.com/serverplane/serverplane/e2e/fleet"
 	"github.com/serverplane/serverplane/e2e/lab"
 )
 
@@ -172,7 +173,7 @@ func (w *watch) none(t *testing.T, what string) {
 // TestBadInput: a clear error with field, rule and way out; nothing changed,
 // nothing queued.
 func TestBadInput(t *testing.T) {
-	w := newWorld(t, "s1")
+	w := newEquippedWorld(t, fleet.Spec{Name: "s1"})
 	w.add(t, "s1")
 	s := w.servers["s1"]
 	repo := w.repo.URL()

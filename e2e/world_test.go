@@ -34,24 +34,40 @@ type world struct {
 // newWorld starts fresh Debian servers of these names and a panel.
 func newWorld(t *testing.T, names ...string) *world {
 	t.Helper()
+	return makeWorld(t, fleet.Config{Log: os.Stderr}, named(names)...)
+}
+
+// newEquippedWorld is newWorld on servers that have the packages which the
+// panel would install: for stories that are not about a first installation.
+func newEquippedWorld(t *testing.T, specs ...fleet.Spec) *world {
+	t.Helper()
+	return makeWorld(t, fleet.Config{Log: os.Stderr, Packages: lab.Packages()}, specs...)
+}
+
+func named(names []string) []fleet.Spec {
+	specs := make([]fleet.Spec, len(names))
+	for i, n := range names {
+		specs[i] = fleet.Spec{Name: n}
+	}
+	return specs
+}
+
+func makeWorld(t *testing.T, config fleet.Config, specs ...fleet.Spec) *world {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 35*time.Minute)
 	t.Cleanup(cancel)
-	f, err := fleet.New(fleet.Config{Log: os.Stderr})
+	f, err := fleet.New(config)
 	must(t, err)
 	t.Cleanup(func() { must(t, f.Close()) })
 	w := &world{ctx: ctx, fleet: f, servers: map[string]*fleet.Server{}}
-	w.start(t, names...)
+	w.start(t, specs...)
 	w.startPanel(t)
 	return w
 }
 
 // start adds fresh servers to the world.
-func (w *world) start(t *testing.T, names ...string) {
+func (w *world) start(t *testing.T, specs ...fleet.Spec) {
 	t.Helper()
-	specs := make([]fleet.Spec, len(names))
-	for i, n := range names {
-		specs[i] = fleet.Spec{Name: n}
-	}
 	started, err := w.fleet.StartAll(w.ctx, specs...)
 	must(t, err)
 	for _, s := range started {

@@ -16,6 +16,9 @@ type Config struct {
 	// carry an overlay's upper folder (any disk; not itself an overlay). Empty means $SERVERPLANE_FLEET_CACHE, and else
 	// serverplane-fleet in the user's cache folder.
 	Cache string
+	// Packages are installed on every server before its first boot, as apt does it, but started and enabled is nothing of
+	// them. A story that is not about a first installation saves it. They become an image of their own in the cache.
+	Packages []string
 	// Log receives one line per slow or unusual step (building the base, reaping). Nil means silence.
 	Log io.Writer
 }

@@ -9,19 +9,28 @@ import (
 // nothing inside a server shows or undoes it. It holds across power cuts and boots.
 func (f *Fleet) Cut(ctx context.Context, a, b *Server) error {
 	return f.change(ctx, fmt.Sprintf("cutting %s from %s", a.Name, b.Name), func(n *network) {
-		n.cuts[pair(a, b)] = true
+		n.cuts[way(a, b)], n.cuts[way(b, a)] = true, true
 	})
 }
 
-// Heal undoes Cut.
+// CutOneWay drops what one server sends to another until Heal; what comes back arrives.
+func (f *Fleet) CutOneWay(ctx context.Context, from, to *Server) error {
+	return f.change(ctx, fmt.Sprintf("cutting the way from %s to %s", from.Name, to.Name), func(n *network) {
+		n.cuts[way(from, to)] = true
+	})
+}
+
+// Heal undoes Cut and CutOneWay, whichever way.
 func (f *Fleet) Heal(ctx context.Context, a, b *Server) error {
 	return f.change(ctx, fmt.Sprintf("healing %s and %s", a.Name, b.Name), func(n *network) {
-		delete(n.cuts, pair(a, b))
+		delete(n.cuts, way(a, b))
+		delete(n.cuts, way(b, a))
 	})
 }
 
 // CutFromMachine drops everything between a server and this machine, both ways, until HealFromMachine: SSH too. The server
-// still reaches the other servers, and the outside through this machine's address translation.
+// still reaches the other servers, and the outside through this machine's address translation. Strangers, who stand for
+// other machines, still reach it as well.
 func (f *Fleet) CutFromMachine(ctx context.Context, s *Server) error {
 	return f.change(ctx, "cutting "+s.Name+" from this machine", func(n *network) {
 		n.alone[s.Addr] = true
@@ -57,10 +66,5 @@ func (n *network) forget(s *Server) bool {
 	return len(n.cuts)+len(n.alone) != before
 }
 
-// pair names two ports of the bridge, in order, so that Cut(a, b) and Heal(b, a) mean the same.
-func pair(a, b *Server) [2]string {
-	if a.port() > b.port() {
-		a, b = b, a
-	}
-	return [2]string{a.port(), b.port()}
-}
+// way names two ports of the bridge, from the one to the other.
+func way(from, to *Server) [2]string { return [2]string{from.port(), to.port()} }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -49,6 +50,11 @@ type Spec struct {
 	KeepIdentity bool
 	// Memory is the limit in MiB, 1024 if zero. Processes and threads are limited to 2048.
 	Memory int
+	// Disk limits what the server can ever write, in MiB, so that its disk can be filled; it lies in this machine's memory.
+	// No limit if zero. Such a server has no snapshots.
+	Disk int
+	// Late gives the server a second address, Server.Late, which appears this long after each boot.
+	Late time.Duration
 }
 
 var serverName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,30}[a-z0-9]$|^[a-z]$`)
@@ -194,13 +200,22 @@ func (f *Fleet) layers(ctx context.Context, spec Spec) ([]string, error) {
 		if spec.Suite == "" {
 			spec.Suite = "bookworm"
 		}
-		base, err := f.base(ctx, spec.Suite)
-		return []string{base}, err
+		return f.fresh(ctx, spec.Suite)
 	}
 	if spec.From.fleet != f {
 		return nil, errors.New("the snapshot is of another fleet")
 	}
 	return spec.From.layers, nil
+}
+
+// fresh returns the layers of a server that nobody has touched.
+func (f *Fleet) fresh(ctx context.Context, suite string) ([]string, error) {
+	base, err := f.base(ctx, suite)
+	if err != nil || len(f.config.Packages) == 0 {
+		return []string{base}, err
+	}
+	equipment, err := f.equipment(ctx, suite, base)
+	return []string{equipment, base}, err
 }
 
 // enlist checks the spec and gives the server its number, and with it its address.
@@ -220,8 +235,8 @@ func (f *Fleet) enlist(ctx context.Context, spec Spec) (*Server, error) {
 	if f.servers[spec.Name] != nil {
 		return nil, errors.New("the name is taken")
 	}
-	// .1 is this machine, .255 the broadcast address.
-	const first, last = 10, 250
+	// .1 is this machine, .255 the broadcast address; what lies above last are the second addresses.
+	const first, last = 10, 129
 	number := first + f.made
 	if number > last {
 		return nil, fmt.Errorf("a fleet makes at most %d servers in its life", last-first+1)
@@ -236,6 +251,10 @@ func (f *Fleet) enlist(ctx context.Context, spec Spec) (*Server, error) {
 		folder:  filepath.Join(f.folder, "servers", spec.Name),
 		layers:  layers,
 		memory:  int64(spec.Memory) << 20,
+		disk:    int64(spec.Disk) << 20,
+	}
+	if spec.Late > 0 {
+		s.Late = f.network.host(byte(number - first + last + 1))
 	}
 	f.servers[spec.Name] = s
 	return s, nil

@@ -22,8 +22,9 @@ const reserved uint32 = 198<<24 | 18<<16
 type network struct {
 	id     string
 	prefix netip.Prefix
-	cuts   map[[2]string]bool  // pairs of ports on the bridge, in order
+	cuts   map[[2]string]bool  // from a port of the bridge to another
 	alone  map[netip.Addr]bool // servers cut from this machine
+	guests []netip.Addr        // addresses of strangers, on this machine
 }
 
 func newNetwork(id string, prefix netip.Prefix) *network {
@@ -168,18 +169,26 @@ func (n *network) rules() string {
 	fmt.Fprintf(&b, " chain out { type nat hook postrouting priority 100; ip saddr %s ip daddr != %s masquerade\n }\n", n.prefix, n.prefix)
 	b.WriteString(" chain from { type filter hook input priority -150;\n")
 	for addr := range n.alone {
-		fmt.Fprintf(&b, "  ip saddr %s drop\n", addr)
+		fmt.Fprintf(&b, "  ip saddr %s%s drop\n", addr, n.butGuests("daddr"))
 	}
 	b.WriteString(" }\n chain to { type filter hook output priority -150;\n")
 	for addr := range n.alone {
-		fmt.Fprintf(&b, "  ip daddr %s drop\n", addr)
+		fmt.Fprintf(&b, "  ip daddr %s%s drop\n", addr, n.butGuests("saddr"))
 	}
 	fmt.Fprintf(&b, " }\n}\ntable bridge %s {\n chain between { type filter hook forward priority -150;\n", table)
 	for pair := range n.cuts {
-		fmt.Fprintf(&b, "  iifname %q oifname %q drop\n  iifname %q oifname %q drop\n", pair[0], pair[1], pair[1], pair[0])
+		fmt.Fprintf(&b, "  iifname %q oifname %q drop\n", pair[0], pair[1])
 	}
 	b.WriteString(" }\n}\n")
 	return b.String()
+}
+
+// butGuests is the part of a rule that lets strangers past a cut from this machine.
+func (n *network) butGuests(field string) string {
+	if len(n.guests) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" ip %s != { %s }", field, join(n.guests))
 }
 
 // networkDown removes everything that up made for this id, and is content when it is not there.

@@ -19,24 +19,30 @@ func (f *Fleet) packageFolder() (string, error) {
 
 // lendPackages puts all packages of the cache into a new server's archive. apt checks each against its hash.
 func (f *Fleet) lendPackages(s *Server) error {
+	if s.disk > 0 {
+		return nil // no links from one file system to another
+	}
 	cache, err := f.packageFolder()
 	if err != nil {
 		return err
 	}
 	// Made in the upper folder, where links are possible, before the overlay is mounted. These folders are as Debian's.
-	if err := os.MkdirAll(s.path("upper", archives), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(s.upper(), archives), 0o755); err != nil {
 		return err
 	}
-	return linkPackages(cache, s.path("upper", archives))
+	return linkPackages(cache, filepath.Join(s.upper(), archives))
 }
 
 // keepPackages adds what a server has downloaded to the cache.
 func (f *Fleet) keepPackages(s *Server) error {
+	if s.disk > 0 {
+		return nil
+	}
 	cache, err := f.packageFolder()
 	if err != nil {
 		return err
 	}
-	return linkPackages(s.path("upper", archives), cache)
+	return linkPackages(filepath.Join(s.upper(), archives), cache)
 }
 
 func linkPackages(from, to string) error {

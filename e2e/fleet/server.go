@@ -24,13 +24,15 @@ const processLimit = 2048
 type Server struct {
 	Name    string
 	Addr    netip.Addr
-	KeyFile string // private key for root, for ssh -i
+	Late    netip.Addr // a second address that appears some time after each boot, if the spec asked for one
+	KeyFile string     // private key for root, for ssh -i
 
 	fleet      *Fleet
 	machine    string   // systemd-nspawn's name for it
 	folder     string   // upper, work, root, console.log
 	layers     []string // read-only layers below upper, the topmost first
 	memory     int64
+	disk       int64  // bytes it can write; 0: no limit
 	knownHosts string // its lines for the fleet's known hosts
 
 	process *exec.Cmd
@@ -66,6 +68,9 @@ func (s *Server) prepare(ctx context.Context, spec Spec) error {
 		return err
 	}
 	if err := s.mount(); err != nil {
+		return err
+	}
+	if err := s.prepareLate(spec.Late); err != nil {
 		return err
 	}
 	public, err := os.ReadFile(s.KeyFile + ".pub")
@@ -132,15 +137,18 @@ func (s *Server) readHostKeys() error {
 // mount lays the server's own folder over its layers. The work folder is made anew: the kernel refuses one that was in use
 // with the option volatile, which spares the disk every fsync; a power cut here loses no page of the machine's memory.
 func (s *Server) mount() error {
-	if err := os.RemoveAll(s.path("work")); err != nil {
+	if err := s.limitDisk(); err != nil {
 		return err
 	}
-	for _, name := range []string{"upper", "work", "root"} {
-		if err := os.MkdirAll(s.path(name), 0o755); err != nil {
+	if err := os.RemoveAll(s.work()); err != nil {
+		return err
+	}
+	for _, dir := range []string{s.upper(), s.work(), s.Root()} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
 	}
-	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", strings.Join(s.layers, ":"), s.path("upper"), s.path("work"))
+	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", strings.Join(s.layers, ":"), s.upper(), s.work())
 	err := unix.Mount("overlay", s.Root(), "overlay", 0, options+",volatile")
 	if errors.Is(err, unix.EINVAL) {
 		err = unix.Mount("overlay", s.Root(), "overlay", 0, options)

@@ -18,6 +18,9 @@ type Snapshot struct {
 // Snapshot freezes the file system of a server, powering it off in order first if it runs. The server stays off; Boot it
 // to go on from the same state.
 func (f *Fleet) Snapshot(ctx context.Context, s *Server) (*Snapshot, error) {
+	if s.disk > 0 {
+		return nil, fmt.Errorf("server %s has a limited disk: it has no snapshots", s.Name)
+	}
 	if err := s.PowerOff(ctx); err != nil {
 		return nil, err
 	}
@@ -28,7 +31,7 @@ func (f *Fleet) Snapshot(ctx context.Context, s *Server) (*Snapshot, error) {
 	f.snapshots++
 	frozen := filepath.Join(f.folder, fmt.Sprintf("snapshot-%d", f.snapshots))
 	f.mu.Unlock()
-	if err := os.Rename(s.path("upper"), frozen); err != nil {
+	if err := os.Rename(s.upper(), frozen); err != nil {
 		return nil, fmt.Errorf("freezing server %s: %w", s.Name, err)
 	}
 	s.layers = append([]string{frozen}, s.layers...)

@@ -13,16 +13,19 @@ const about = () => ({
   built,
 })
 
+const digest = (data) => crypto.createHash('sha256').update(data).digest('hex')
+
 app.get('/', (req, res) => res.json(about()))
-app.post('/', express.text({ type: () => true, limit: '2mb' }), (req, res) => {
-  res.json({ ...about(), length: req.body.length ?? 0 })
+app.post('/', express.raw({ type: () => true, limit: '2mb' }), (req, res) => {
+  const body = Buffer.isBuffer(req.body) ? req.body : Buffer.alloc(0) // none was sent
+  res.json({ ...about(), length: body.length, sha256: digest(body) })
 })
 
 // What the process really sees of one variable, as a digest: values are secrets.
 app.get('/env/:name', (req, res) => {
   const value = process.env[req.params.name]
   if (value === undefined) return res.status(404).json({ error: 'not set' })
-  res.json({ sha256: crypto.createHash('sha256').update(value).digest('hex'), bytes: Buffer.byteLength(value) })
+  res.json({ sha256: digest(value), bytes: Buffer.byteLength(value) })
 })
 
 app.get('/headers', (req, res) => res.json(req.headers))
