@@ -56,13 +56,21 @@ func TestTree(t *testing.T) {
 			s[2].Backend.Backup = true
 			return s
 		}},
-		"not-placed-yet":           {1, func(_ *plane.App, s []recipe.Seat) []recipe.Seat { s[1].Backend.Placed = false; return s[:2] }},
-		"removing":                 {1, func(_ *plane.App, s []recipe.Seat) []recipe.Seat { s[1].Backend.Removing = true; return s }},
-		"off-round-robin":          {1, off(plane.RoundRobin)},
-		"off-least-connections":    {1, off(plane.LeastConnections)},
-		"off-ip-hash":              {1, off(plane.IPHash)},
-		"on-a-backend":             {2, func(_ *plane.App, s []recipe.Seat) []recipe.Seat { return s }},
-		"on-a-backend-of-live-b":   {2, func(a *plane.App, s []recipe.Seat) []recipe.Seat { a.LiveSlot = plane.SlotB; return s }},
+		"not-placed-yet":         {1, func(_ *plane.App, s []recipe.Seat) []recipe.Seat { s[1].Backend.Placed = false; return s[:2] }},
+		"removing":               {1, func(_ *plane.App, s []recipe.Seat) []recipe.Seat { s[1].Backend.Removing = true; return s }},
+		"off-round-robin":        {1, off(plane.RoundRobin)},
+		"off-least-connections":  {1, off(plane.LeastConnections)},
+		"off-ip-hash":            {1, off(plane.IPHash)},
+		"on-a-backend":           {2, func(_ *plane.App, s []recipe.Seat) []recipe.Seat { return s }},
+		"on-a-backend-of-live-b": {2, func(a *plane.App, s []recipe.Seat) []recipe.Seat { a.LiveSlot = plane.SlotB; return s }},
+		"behind-ip-hash": {1, func(a *plane.App, s []recipe.Seat) []recipe.Seat {
+			a.Balancer.Method, s[2].Backend.DeploymentID = plane.IPHash, "dep_former"
+			return s
+		}},
+		"balancer-off": {1, func(a *plane.App, s []recipe.Seat) []recipe.Seat {
+			a.Balancer.Status, a.Balancer.Method, s[0].Backend.Enabled = plane.BalancerOff, plane.IPHash, false
+			return s
+		}},
 		"primary-off-another-live": {1, func(_ *plane.App, s []recipe.Seat) []recipe.Seat { s[0].Backend.Enabled = false; return s }},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -157,7 +165,7 @@ func TestOtherPlays(t *testing.T) {
 		"retire": func() (ansible.Play, error) {
 			return recipe.Retire(run, app(), plane.SlotB, []string{plan().ReleaseID}, []recipe.Seat{seat(1), seat(2)})
 		},
-		"remove": func() (ansible.Play, error) { return recipe.Remove(run, app(), []recipe.Seat{seat(1), seat(2)}) },
+		"remove": func() (ansible.Play, error) { return recipe.Remove(run, app(), false, []recipe.Seat{seat(1), seat(2)}) },
 	} {
 		play, err := render()
 		if err != nil {

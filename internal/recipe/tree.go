@@ -3,6 +3,7 @@ package recipe
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/serverplane/serverplane/internal/nginx"
 	"github.com/serverplane/serverplane/internal/plane"
@@ -63,22 +64,83 @@ func SiteAddress(s Seat, slot plane.Slot) netip.AddrPort {
 	return netip.AddrPortFrom(addr, uint16(s.Backend.Ports.Site(slot)))
 }
 
-// entry lists who is in the upstream. A backend that is off stays in the list
-// as down only with IP hash, where leaving it out would move other clients.
+// entry lists who is in the upstream.
 func entry(p Presence) *nginx.Entry {
-	e := &nginx.Entry{Names: p.App.Domains, Method: nginx.Method(p.App.Balancer.Method)}
-	for _, s := range p.Seats {
-		b := s.Backend
-		if !b.Placed || b.Removing {
-			continue
-		}
-		if !b.Enabled && p.App.Balancer.Method != plane.IPHash {
-			continue
-		}
-		e.Backends = append(e.Backends, nginx.Backend{
-			ID: b.ID, A: SiteAddress(s, plane.SlotA), B: SiteAddress(s, plane.SlotB),
-			Weight: b.Weight, Backup: b.Backup, Down: !b.Enabled,
-		})
+	return &nginx.Entry{Names: p.App.Domains, Method: nginx.Method(p.App.Balancer.Method), Backends: upstream(p.App, p.Seats)}
+}
+
+// upstream is who gets requests. With IP hash, a backend that gets none stays
+// in the list as down: leaving it out would move the clients of the others.
+func upstream(a plane.App, seats []Seat) []nginx.Backend {
+	in := kept(eligible(a, seats))
+	var out []nginx.Backend
+	for _, s := range in {
+		out = append(out, member(s))
 	}
-	return e
+	if a.Balancer.Method != plane.IPHash || a.Balancer.Status == plane.BalancerOff {
+		return out
+	}
+	for _, s := range seats {
+		if s.Backend.Placed && !s.Backend.Removing && !slices.ContainsFunc(in, s.same) {
+			down := member(s)
+			down.Down, down.Backup = true, false // nginx knows no backup with ip_hash
+			out = append(out, down)
+		}
+	}
+	return out
+}
+
+func member(s Seat) nginx.Backend {
+	return nginx.Backend{
+		ID: s.Backend.ID, A: SiteAddress(s, plane.SlotA), B: SiteAddress(s, plane.SlotB), Weight: s.Backend.Weight, Backup: s.Backend.Backup,
+	}
+}
+
+func (s Seat) same(o Seat) bool { return s.Backend.ID == o.Backend.ID }
+
+// eligible keeps the backends that a person wants in the upstream and whose live
+// slot holds exactly what is live. Without load balancing that is the primary.
+func eligible(a plane.App, seats []Seat) []Seat {
+	var out []Seat
+	for _, s := range seats {
+		b := s.Backend
+		switch {
+		case !b.Placed || b.Removing:
+		case a.Balancer.Status == plane.BalancerOff:
+			if b.Primary {
+				out = append(out, s)
+			}
+		case b.Enabled && b.Current(a):
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// kept leaves out what automatic take-out keeps out, unless nobody would be left
+// (fail-open). Where only backups are left, the others being out is just what
+// they are for: they serve as ordinary ones, for Nginx refuses a list of backups.
+func kept(seats []Seat) []Seat {
+	in := slices.DeleteFunc(slices.Clone(seats), func(s Seat) bool { return s.Backend.TakenOut })
+	if len(in) == 0 {
+		in = slices.Clone(seats)
+	}
+	if slices.ContainsFunc(in, func(s Seat) bool { return !s.Backend.Backup }) {
+		return in
+	}
+	for i := range in {
+		in[i].Backend.Backup = false
+	}
+	return in
+}
+
+// InUpstream tells whether the entry sends requests to the backend.
+func InUpstream(a plane.App, seats []Seat, backendID string) bool {
+	return a.LiveSlot != "" && slices.ContainsFunc(kept(eligible(a, seats)), func(s Seat) bool { return s.Backend.ID == backendID })
+}
+
+// OthersServe tells whether the entry would have somebody to send requests to
+// without the backend.
+func OthersServe(a plane.App, seats []Seat, backendID string) bool {
+	return slices.ContainsFunc(eligible(a, seats), func(s Seat) bool { return s.Backend.ID != backendID && !s.Backend.TakenOut })
 }

@@ -39,7 +39,7 @@ func (m *removal) do(ctx context.Context) error {
 	if err := m.step(ctx, "remove what it left on its servers"); err != nil {
 		return err
 	}
-	play, err := recipe.Remove(m.run.ID, m.crew.app, m.crew.seats)
+	play, err := recipe.Remove(m.run.ID, m.crew.app, true, m.crew.seats)
 	if err != nil {
 		return err
 	}
@@ -56,9 +56,7 @@ func (m *removal) do(ctx context.Context) error {
 // the trees.
 func (m *removal) hide(ctx context.Context, tx *store.Tx) error {
 	for _, s := range m.crew.seats {
-		b := s.Backend
-		b.Removing = true
-		if err := tx.UpdateBackend(ctx, b); err != nil {
+		if err := change(ctx, tx, s.Backend.ID, func(b *plane.Backend) { b.Removing = true }); err != nil {
 			return err
 		}
 	}

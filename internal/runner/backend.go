@@ -52,21 +52,24 @@ func (a *addition) do(ctx context.Context) error {
 }
 
 func (a *addition) load(ctx context.Context) error {
-	return a.Store.Read(ctx, func(tx *store.Tx) (err error) {
-		if a.crew, err = loadCrew(ctx, tx, a.run.AppID); err != nil {
-			return err
-		}
-		for _, s := range a.crew.seats {
-			if s.Backend.ID == a.run.BackendID {
-				a.seat = s
-			}
-		}
-		if a.seat.Backend.ID == "" {
-			return fmt.Errorf("the backend is no longer part of %s", a.crew.app.Name)
-		}
-		a.live, err = tx.Deployment(ctx, a.crew.app.LiveID)
+	return a.Store.Read(ctx, func(tx *store.Tx) error { return a.find(ctx, tx) })
+}
+
+func (a *addition) find(ctx context.Context, tx *store.Tx) (err error) {
+	if a.crew, err = loadCrew(ctx, tx, a.run.AppID); err != nil {
 		return err
-	})
+	}
+	a.seat = recipe.Seat{}
+	for _, s := range a.crew.seats {
+		if s.Backend.ID == a.run.BackendID {
+			a.seat = s
+		}
+	}
+	if a.seat.Backend.ID == "" {
+		return fmt.Errorf("the backend is no longer part of %s", a.crew.app.Name)
+	}
+	a.live, err = tx.Deployment(ctx, a.crew.app.LiveID)
+	return err
 }
 
 // minDisk and minMemory are what a backend must have free, in MiB.
@@ -129,7 +132,9 @@ func isPublic(a netip.Addr) bool {
 
 func (a *addition) keepSeen(ctx context.Context, seen netip.Addr) error {
 	a.seat.Backend.SeenAs = seen
-	return a.Store.Write(ctx, func(tx *store.Tx) error { return tx.UpdateBackend(ctx, a.seat.Backend) })
+	return a.Store.Write(ctx, func(tx *store.Tx) error {
+		return change(ctx, tx, a.seat.Backend.ID, func(b *plane.Backend) { b.SeenAs = seen })
+	})
 }
 
 // compareRuntimes refuses a backend that would run another Node.js than the
@@ -229,13 +234,17 @@ func (a *addition) takeOut(ctx context.Context) error {
 	return err
 }
 
+// setPlaced says that the backend has, or has not, a place in the upstream.
 func (a *addition) setPlaced(ctx context.Context, tx *store.Tx, placed bool) error {
-	b, err := tx.Backend(ctx, a.seat.Backend.ID)
-	if err != nil {
-		return err
+	leaving := false
+	err := change(ctx, tx, a.seat.Backend.ID, func(b *plane.Backend) {
+		b.Placed, b.ReleaseID, b.DeploymentID = placed, a.live.ReleaseID, a.live.ID
+		leaving = b.Removing
+	})
+	if err == nil && placed && leaving {
+		return plane.Conflict(a.seat.Server.Name+" is being removed by now", "")
 	}
-	b.Placed, b.ReleaseID = placed, a.live.ReleaseID
-	return tx.UpdateBackend(ctx, b)
+	return err
 }
 
 // undo leaves nothing running on a server that is not part of the app; one that

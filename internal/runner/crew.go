@@ -3,7 +3,10 @@ package runner
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,17 +24,6 @@ type crew struct {
 }
 
 func (c crew) primary() recipe.Seat { return c.seats[0] }
-
-// in keeps the seats that take part: the primary, and what is placed.
-func (c crew) in() []recipe.Seat {
-	var out []recipe.Seat
-	for _, s := range c.seats {
-		if s.Backend.Primary || s.Backend.Placed {
-			out = append(out, s)
-		}
-	}
-	return out
-}
 
 func servers(seats []recipe.Seat) []plane.Server {
 	out := make([]plane.Server, len(seats))
@@ -75,24 +67,48 @@ func (r *Runner) variables(d plane.Deployment) (map[string]string, error) {
 	return values, nil
 }
 
-// refuseUnreachable asks every server for a sign of life before work begins.
-func (j *job) refuseUnreachable(ctx context.Context, seats []recipe.Seat) error {
+// unreachable asks every server at once for a sign of life and tells, by name,
+// who gave none.
+func (j *job) unreachable(ctx context.Context, seats []recipe.Seat) map[string]error {
+	return eachSeat(seats, func(s recipe.Seat) error {
+		ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+		defer cancel()
+		if _, err := j.Pool.Exec(ctx, recipe.Target(s.Server), remote.Command{Args: []string{"true"}}); err != nil {
+			return fmt.Errorf("server %s cannot be reached, nothing was changed there: %w", s.Server.Name, err)
+		}
+		return nil
+	})
+}
+
+// eachSeat does something for all seats at once and tells, by the server's name,
+// where it failed.
+func eachSeat(seats []recipe.Seat, do func(s recipe.Seat) error) map[string]error {
 	errs := make([]error, len(seats))
 	var all sync.WaitGroup
 	for i, s := range seats {
-		all.Go(func() {
-			ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
-			defer cancel()
-			_, errs[i] = j.Pool.Exec(ctx, recipe.Target(s.Server), remote.Command{Args: []string{"true"}})
-		})
+		all.Go(func() { errs[i] = do(s) })
 	}
 	all.Wait()
-	for i, err := range errs {
-		if err != nil {
-			return fmt.Errorf("server %s cannot be reached, nothing was changed: %w", seats[i].Server.Name, err)
+	failed := map[string]error{}
+	for i, s := range seats {
+		if errs[i] != nil {
+			failed[s.Server.Name] = errs[i]
 		}
 	}
-	return nil
+	return failed
+}
+
+// joined makes one error of those of several servers, in the order of names.
+func joined(failed map[string]error) error {
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(failed)) {
+		errs = append(errs, failed[name])
+	}
+	return errors.Join(errs...)
+}
+
+func (j *job) refuseUnreachable(ctx context.Context, seats []recipe.Seat) error {
+	return joined(j.unreachable(ctx, seats))
 }
 
 // Probing a slot that was just started: how long it may take to pass, and how
@@ -104,22 +120,15 @@ const (
 )
 
 // probeSlot asks each seat's slot, through its local site and from the entry's
-// place, until it passes.
+// place, until all pass.
 func (j *job) probeSlot(ctx context.Context, c crew, seats []recipe.Seat, slot plane.Slot, path string) error {
-	errs := make([]error, len(seats))
-	var all sync.WaitGroup
-	for i, s := range seats {
-		all.Go(func() {
-			errs[i] = j.untilPass(ctx, s.Server.Name, recipe.Question(c.app, c.primary(), s, slot, path, startTimeout))
-		})
-	}
-	all.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return joined(j.probeEach(ctx, c, seats, slot, path))
+}
+
+func (j *job) probeEach(ctx context.Context, c crew, seats []recipe.Seat, slot plane.Slot, path string) map[string]error {
+	return eachSeat(seats, func(s recipe.Seat) error {
+		return j.untilPass(ctx, s.Server.Name, recipe.Question(c.app, c.primary(), s, slot, path, startTimeout))
+	})
 }
 
 // probeDoor asks the entry itself, as a visitor would.

@@ -18,6 +18,7 @@ import (
 // everything as it was; one after it switches back.
 type deployment struct {
 	*job
+	roster
 	crew     crew
 	plan     plane.Deployment
 	former   plane.Deployment // what was live, or the zero Deployment
@@ -76,7 +77,11 @@ func (d *deployment) runsOnce() bool {
 }
 
 func (d *deployment) load(ctx context.Context) error {
-	return d.Store.Read(ctx, func(tx *store.Tx) (err error) {
+	a, err := d.args()
+	if err != nil {
+		return err
+	}
+	err = d.Store.Read(ctx, func(tx *store.Tx) (err error) {
 		if d.crew, err = loadCrew(ctx, tx, d.run.AppID); err != nil {
 			return err
 		}
@@ -87,6 +92,15 @@ func (d *deployment) load(ctx context.Context) error {
 		d.previous = d.former.Slot
 		return err
 	})
+	switch {
+	case err != nil:
+		return err
+	case d.plan.State == plane.DeploymentQueued:
+		d.roster, err = enlist(d.crew, a.Without)
+	default:
+		d.roster = resume(d.crew, d.plan, d.former)
+	}
+	return err
 }
 
 // former is the deployment to go back to: what is live or, when this one is
@@ -119,13 +133,13 @@ func (d *deployment) prepare(ctx context.Context) error {
 		return err
 	}
 	d.plan.StartedAt = d.Now().UTC()
+	if err := d.refuseAway(ctx); err != nil {
+		return err
+	}
 	if err := d.fetch(ctx); err != nil {
 		return err
 	}
 	if err := d.begin(ctx); err != nil {
-		return err
-	}
-	if err := d.refuseUnreachable(ctx, d.crew.in()); err != nil {
 		return err
 	}
 	if err := d.chooseSlot(ctx); err != nil {
@@ -134,19 +148,43 @@ func (d *deployment) prepare(ctx context.Context) error {
 	if err := d.step(ctx, "build and start in slot "+string(d.plan.Slot)); err != nil {
 		return err
 	}
-	if err := d.build(ctx, d.crew.in(), d.plan, d.crew.app); err != nil {
+	failed, err := d.buildEach(ctx, d.taking(), d.plan, d.crew.app)
+	if err != nil {
 		return err
 	}
-	if err := d.step(ctx, "ask every backend's new slot"); err != nil {
+	if err := d.sift(ctx, failed); err != nil {
 		return err
 	}
-	if err := d.steerSeats(ctx, ids(d.crew.in())); err != nil {
-		return err
-	}
-	if err := d.probeSlot(ctx, d.crew, d.crew.in(), d.plan.Slot, d.crew.app.Spec.HealthPath); err != nil {
+	if err := d.ask(ctx); err != nil {
 		return err
 	}
 	return d.runOnce(ctx)
+}
+
+// ask brings the new slot's local sites in force and asks each of them.
+func (d *deployment) ask(ctx context.Context) error {
+	if err := d.step(ctx, "ask every backend's new slot"); err != nil {
+		return err
+	}
+	if err := d.steerSeats(ctx, ids(d.firm)); err != nil {
+		return err
+	}
+	failed := map[string]error{}
+	for _, s := range d.loose {
+		failed[s.Server.Name] = d.steerSeats(ctx, []string{s.Server.ID})
+	}
+	if err := errors.Join(context.Cause(ctx), d.sift(ctx, failed)); err != nil {
+		return err
+	}
+	return d.probeAll(ctx)
+}
+
+func (d *deployment) probeAll(ctx context.Context) error {
+	failed := d.probeEach(ctx, d.crew, d.taking(), d.plan.Slot, d.crew.app.Spec.HealthPath)
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	return d.sift(ctx, failed)
 }
 
 // followLive makes an application of variables start what is live now: a
@@ -225,41 +263,6 @@ func (d *deployment) chooseSlot(ctx context.Context) error {
 	return d.save(ctx, plane.DeploymentPreparing)
 }
 
-// build brings the plan's slot of each seat to a started state.
-func (j *job) build(ctx context.Context, seats []recipe.Seat, plan plane.Deployment, app plane.App) error {
-	values, err := j.variables(plan)
-	if err != nil {
-		return err
-	}
-	play, err := recipe.Prepare(recipe.Preparation{
-		Run: j.run.ID, App: app, Plan: plan, Values: values, Seats: seats,
-		Archive: j.archive(ctx, app.ID, plan.Commit),
-	})
-	if err != nil {
-		return err
-	}
-	return j.play(ctx, play)
-}
-
-// steerSeats puts the newest trees in force, one server after the other: never
-// are two servers of one app reloaded at once.
-func (j *job) steerSeats(ctx context.Context, servers []string) error {
-	for _, id := range servers {
-		var wanted map[string]int64
-		err := j.Store.Write(ctx, func(tx *store.Tx) (err error) {
-			wanted, err = raise(ctx, tx, []string{id})
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		if err := j.await(ctx, wanted); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // runOnce runs migrations and the like on the primary, before any switch.
 func (d *deployment) runOnce(ctx context.Context) error {
 	if !d.runsOnce() {
@@ -300,14 +303,14 @@ func (d *deployment) undo(ctx context.Context, _ error) {
 	if d.plan.Slot == "" || len(d.crew.seats) == 0 {
 		return
 	}
-	seats := servers(d.crew.in())
+	seats := servers(d.taking())
 	d.stopRunUnits(ctx, d.crew.app, seats)
 	if d.plan.LiveAt.IsZero() && d.plan.State == plane.DeploymentPreparing || d.reverted {
 		d.stopSlot(ctx, d.crew.app, seats, d.plan.Slot)
 	}
 	if d.reverted {
-		if err := d.atBoot(ctx, seats, "disable"); err != nil {
-			d.say("", "could not keep the new slot from starting at boot: %v", err)
+		for name, err := range d.atBoot(ctx, d.taking(), "disable") {
+			d.say(name, "could not keep the new slot from starting at boot: %v", err)
 		}
 	}
 }
@@ -317,7 +320,30 @@ func (d *deployment) done(ctx context.Context, tx *store.Tx) error {
 	if err := tx.UpdateDeployment(ctx, d.plan); err != nil {
 		return err
 	}
+	if err := d.catchUp(ctx, tx); err != nil {
+		return err
+	}
 	return tx.SetAppState(ctx, d.run.AppID, plane.AppLive, "", d.Now().UTC())
+}
+
+// catchUp counts in who was behind before this deployment and took part in it.
+// Only now: had traffic gone back, they would have nothing to go back to.
+func (d *deployment) catchUp(ctx context.Context, tx *store.Tx) error {
+	late := false
+	for _, s := range d.taking() {
+		err := change(ctx, tx, s.Backend.ID, func(b *plane.Backend) {
+			late = late || b.DeploymentID != d.plan.ID
+			b.Placed, b.ReleaseID, b.DeploymentID = true, d.plan.ReleaseID, d.plan.ID
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if !late {
+		return nil
+	}
+	_, err := raise(ctx, tx, []string{d.crew.primary().Server.ID})
+	return err
 }
 
 // failed records how the deployment ended. It reads the deployment anew, so

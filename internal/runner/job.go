@@ -17,6 +17,7 @@ type job struct {
 	run     plane.Run
 	journal *journal
 	done    int // steps begun
+	receipt []plane.ReceiptLine
 }
 
 // The reasons why a job's context ends.
@@ -103,6 +104,14 @@ func (j *job) executor() (executor, error) {
 		return &addition{job: j}, nil
 	case plane.RunRemoveApp:
 		return &removal{job: j}, nil
+	case plane.RunSteer:
+		return &steering{job: j}, nil
+	case plane.RunRepair:
+		return &repair{addition: addition{job: j}}, nil
+	case plane.RunLeave:
+		return &leave{job: j}, nil
+	case plane.RunDisable:
+		return &disable{job: j}, nil
 	}
 	return nothing{}, fmt.Errorf("this panel does not know Runs of kind %q", j.run.Kind)
 }
@@ -126,6 +135,9 @@ func (j *job) finish(ctx context.Context, work executor, err error) {
 	events := append(j.journal.take(), plane.Event{Time: j.Now().UTC(), Kind: plane.EventEnd, Text: endText(state, reason)})
 	write := j.Store.Write(ctx, func(tx *store.Tx) error {
 		if _, err := tx.AppendEvents(ctx, j.run.ID, events); err != nil {
+			return err
+		}
+		if err := j.keepReceipt(ctx, tx); err != nil {
 			return err
 		}
 		if err := j.effect(ctx, tx, work, state, reason); err != nil {

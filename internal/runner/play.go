@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/serverplane/serverplane/internal/ansible"
@@ -14,23 +13,25 @@ import (
 // play carries out one play, writes what happens into the Run's log, and fails
 // when any of its servers did.
 func (j *job) play(ctx context.Context, p ansible.Play) error {
+	failed, err := j.playEach(ctx, p)
+	return errors.Join(err, joined(failed))
+}
+
+// playEach tells of failures by the server's name; the error is one of the play
+// as a whole.
+func (j *job) playEach(ctx context.Context, p ansible.Play) (map[string]error, error) {
 	out, err := j.Player.Run(ctx, p, j.record)
 	if cause := context.Cause(ctx); cause != nil {
-		return cause
+		return nil, cause
 	}
 	if err != nil {
-		return fmt.Errorf("carry out %s: %w", p.Playbook, err)
+		return nil, fmt.Errorf("carry out %s: %w", p.Playbook, err)
 	}
-	failed := out.Failed()
-	slices.Sort(failed)
-	if len(failed) == 0 {
-		return nil
+	failed := map[string]error{}
+	for _, name := range out.Failed() {
+		failed[name] = hostError(name, out.Hosts[name])
 	}
-	errs := make([]error, len(failed))
-	for i, name := range failed {
-		errs[i] = hostError(name, out.Hosts[name])
-	}
-	return errors.Join(errs...)
+	return failed, nil
 }
 
 // lastLines is how much of a failed command's output an error carries.
@@ -41,7 +42,7 @@ func hostError(name string, r ansible.HostResult) error {
 		return fmt.Errorf("%s cannot be reached: %s", name, firstLine(r.Message))
 	}
 	text := fmt.Sprintf("%s: %s: %s", name, r.Task, strings.TrimSpace(r.Message))
-	if said := lastOf(r.Stdout+"\n"+r.Stderr, lastLines); said != "" {
+	if said := lastOf(withoutReceipt(r.Stdout)+"\n"+r.Stderr, lastLines); said != "" {
 		text += "\n" + said
 	}
 	return errors.New(text)
@@ -84,6 +85,9 @@ func (j *job) record(e ansible.Event) {
 func (j *job) output(e ansible.Event) {
 	for _, text := range []string{e.Stdout, e.Stderr} {
 		for l := range strings.Lines(text) {
+			if j.receive(e.Host, l) {
+				continue
+			}
 			j.journal.add(plane.Event{Kind: plane.EventOutput, Server: e.Host, Step: j.run.Step, Text: strings.TrimRight(l, "\r\n")})
 		}
 	}

@@ -30,12 +30,18 @@ func (r *Runner) rescueExpired(ctx context.Context) error {
 // everything else, what they left running on servers.
 func (r *Runner) rescue(ctx context.Context, interrupt func(tx *store.Tx) ([]plane.Run, error)) error {
 	var lost []plane.Run
+	var idle []idleSlot
 	err := r.Store.Write(ctx, func(tx *store.Tx) (err error) {
+		idle = nil
 		if lost, err = interrupt(tx); err != nil {
 			return err
 		}
 		for _, run := range lost {
-			err := r.writeOff(ctx, tx, run)
+			begun, err := startedBeside(ctx, tx, run)
+			if err == nil || errors.Is(err, store.ErrNotFound) {
+				idle = append(idle, begun...)
+				err = r.writeOff(ctx, tx, run)
+			}
 			if errors.Is(err, store.ErrNotFound) {
 				continue // what it was about is gone: nothing to write off
 			}
@@ -53,7 +59,76 @@ func (r *Runner) rescue(ctx context.Context, interrupt func(tx *store.Tx) ([]pla
 		r.Hub.Publish(topicRun(run.ID))
 		r.stopLeavings(ctx, run)
 	}
+	r.stopIdle(ctx, idle)
 	return nil
+}
+
+// idleSlot is a slot that a lost Run may have started and nobody is sent to.
+type idleSlot struct {
+	server plane.Server
+	unit   string
+}
+
+// startedBeside finds the slots that a lost Run was about to start beside what is
+// live; left running, one would use memory until the next deployment.
+func startedBeside(ctx context.Context, tx *store.Tx, run plane.Run) ([]idleSlot, error) {
+	app, err := tx.App(ctx, run.AppID)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	switch run.Kind {
+	case plane.RunDeploy:
+		d, err := tx.Deployment(ctx, run.DeploymentID)
+		if err != nil || d.State != plane.DeploymentPreparing || d.Slot == "" || d.Slot == app.LiveSlot {
+			return nil, err
+		}
+		return idleSlots(ctx, tx, app, d.Slot, run.Servers)
+	case plane.RunAdd:
+		b, err := tx.Backend(ctx, run.BackendID)
+		if err != nil || b.Placed {
+			return nil, err
+		}
+		return idleSlots(ctx, tx, app, app.LiveSlot, []string{b.ServerID})
+	}
+	return nil, nil
+}
+
+func idleSlots(ctx context.Context, tx *store.Tx, app plane.App, slot plane.Slot, servers []string) ([]idleSlot, error) {
+	var out []idleSlot
+	for _, id := range servers {
+		s, err := tx.Server(ctx, id)
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, idleSlot{s, files.UnitName(app.Name, string(slot))})
+	}
+	return out, nil
+}
+
+// idleLimit keeps a stop from reaching the server when the next Run has begun to
+// use the slot: its build alone takes longer.
+const idleLimit = 3 * time.Second
+
+// stopIdle returns before this panel claims the next Run, whose slot it would
+// stop otherwise.
+func (r *Runner) stopIdle(ctx context.Context, idle []idleSlot) {
+	ctx, cancel := context.WithTimeout(ctx, idleLimit)
+	defer cancel()
+	var all sync.WaitGroup
+	for _, s := range idle {
+		all.Go(func() {
+			if err := r.stopUnit(ctx, s.server, s.unit); err != nil {
+				r.Log.Warn("stop a slot that a lost run started", "server", s.server.Name, "unit", s.unit, "err", err)
+			}
+		})
+	}
+	all.Wait()
 }
 
 const lostReason = "the panel stopped while it worked on this"

@@ -53,6 +53,7 @@ type Config struct {
 type Runner struct {
 	Config
 	steerer *steerer
+	turn    chan struct{} // held by the Run that has backends' Nginx reloaded
 }
 
 // The lease of a Run, renewed at a quarter of it.
@@ -72,7 +73,7 @@ func New(c Config) *Runner {
 	if c.Parallel == 0 {
 		c.Parallel = 4
 	}
-	r := &Runner{Config: c}
+	r := &Runner{Config: c, turn: make(chan struct{}, 1)}
 	r.steerer = newSteerer(r)
 	return r
 }

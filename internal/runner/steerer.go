@@ -164,8 +164,8 @@ func presences(ctx context.Context, tx *store.Tx, serverID string) ([]recipe.Pre
 		if p.App, err = tx.App(ctx, b.AppID); err != nil {
 			return nil, err
 		}
-		if !b.SeenAs.IsValid() || p.App.State == plane.AppRemoving {
-			continue // not measured yet, so nobody could be let in; or on its way out
+		if !b.SeenAs.IsValid() || p.App.State == plane.AppRemoving || b.Removing && !b.Placed {
+			continue // not measured yet, so nobody could be let in; or on its way out and drained
 		}
 		if p.Seats, err = seats(ctx, tx, b.AppID); err != nil {
 			return nil, err
@@ -276,6 +276,26 @@ func (r *Runner) await(ctx context.Context, wanted map[string]int64) error {
 }
 
 func (r *Runner) awaitOne(ctx context.Context, id string, generation int64) error {
+	return r.awaitFrom(ctx, id, generation, "")
+}
+
+// awaitAnew is await for a wish that was refused or not answered already: that
+// refusal is no answer to the try this asks for.
+func (r *Runner) awaitAnew(ctx context.Context, id string, generation int64) error {
+	var s plane.Server
+	err := r.Store.Read(ctx, func(tx *store.Tx) (err error) {
+		s, err = tx.Server(ctx, id)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("wait for nginx: %w", err)
+	}
+	return r.awaitFrom(ctx, id, generation, s.TreeError)
+}
+
+// awaitFrom waits until the generation is in force or refused; a refusal known
+// before counts only once the steerer has tried again.
+func (r *Runner) awaitFrom(ctx context.Context, id string, generation int64, known string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	hint, stop := r.Hub.Subscribe(topicSettled(id))
@@ -294,16 +314,24 @@ func (r *Runner) awaitOne(ctx context.Context, id string, generation int64) erro
 			return fmt.Errorf("wait for nginx: %w", err)
 		case s.TreeApplied >= generation:
 			return nil
-		case s.TreeError != "" && s.TreeWanted >= generation:
+		case s.TreeError != known && s.TreeError != "" && s.TreeWanted >= generation:
 			return errors.New(s.TreeError)
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait for nginx on %s: %w", s.Name, ctx.Err())
+			return timeUp(s, context.Cause(ctx))
 		case <-hint:
+			known = ""
 		case <-tick.C:
 		}
 	}
+}
+
+func timeUp(s plane.Server, cause error) error {
+	if s.TreeError != "" && errors.Is(cause, context.DeadlineExceeded) {
+		return errors.New(s.TreeError)
+	}
+	return fmt.Errorf("wait for nginx on %s: %w", s.Name, cause)
 }
 
 // hurry lets a server be tried at once although its last change failed.

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"slices"
 	"time"
 
 	"github.com/serverplane/serverplane/internal/files"
@@ -24,11 +24,11 @@ func (d *deployment) switchOver(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUp)
 	defer cancel()
-	if err := d.save(ctx, plane.DeploymentSwitching); err != nil {
+	if err := d.leaveBehind(ctx); err != nil {
 		return err
 	}
-	if failed := d.atBoot(ctx, servers(d.crew.in()), "enable"); failed != nil {
-		return failed
+	if err := d.sift(ctx, d.atBoot(ctx, d.taking(), "enable")); err != nil {
+		return err
 	}
 	if err := d.mark(ctx, d.plan.Slot); err != nil {
 		return err
@@ -43,6 +43,45 @@ func (d *deployment) switchOver(ctx context.Context) error {
 		return err
 	}
 	return d.await(ctx, wanted)
+}
+
+// leaveBehind writes that the switch begins. Who takes no part goes out of the
+// upstream before it: no visitor may meet an old release after the switch. The
+// mark of that is an empty DeploymentID beside the former release, which goLive
+// and unlive turn back into the former deployment.
+func (d *deployment) leaveBehind(ctx context.Context) error {
+	d.plan.State = plane.DeploymentSwitching
+	var wanted map[string]int64
+	err := d.Store.Write(ctx, func(tx *store.Tx) (err error) {
+		wanted = nil
+		if err := tx.UpdateDeployment(ctx, d.plan); err != nil {
+			return err
+		}
+		aside := false
+		for _, s := range d.out {
+			err := change(ctx, tx, s.Backend.ID, func(b *plane.Backend) {
+				if d.former.ID != "" && b.DeploymentID == d.former.ID {
+					b.DeploymentID, aside = "", true
+				}
+			})
+			if err != nil {
+				return err
+			}
+		}
+		if aside {
+			wanted, err = raise(ctx, tx, []string{d.crew.primary().Server.ID})
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return d.await(ctx, wanted)
+}
+
+// leftBehind tells whether leaveBehind marked the backend.
+func (d *deployment) leftBehind(b plane.Backend) bool {
+	return d.former.ID != "" && b.DeploymentID == "" && b.ReleaseID == d.former.ReleaseID
 }
 
 // mark creates or removes the marker by which the entry picks a slot.
@@ -69,10 +108,8 @@ func (d *deployment) goLive(ctx context.Context, tx *store.Tx) (map[string]int64
 	if err := tx.SetLive(ctx, d.crew.app.ID, d.plan.Slot, d.plan.ID); err != nil {
 		return nil, err
 	}
-	for _, s := range d.crew.in() {
-		b := s.Backend
-		b.Placed, b.ReleaseID = true, d.plan.ReleaseID
-		if err := tx.UpdateBackend(ctx, b); err != nil {
+	for _, s := range d.crew.seats {
+		if err := change(ctx, tx, s.Backend.ID, d.moveOn); err != nil {
 			return nil, err
 		}
 	}
@@ -82,15 +119,29 @@ func (d *deployment) goLive(ctx context.Context, tx *store.Tx) (map[string]int64
 	return raise(ctx, tx, []string{d.crew.primary().Server.ID})
 }
 
+// moveOn counts a backend as switched. One that took part and was behind before
+// stays behind until the deployment is completed.
+func (d *deployment) moveOn(b *plane.Backend) {
+	takes := slices.ContainsFunc(d.taking(), func(s recipe.Seat) bool { return s.Backend.ID == b.ID })
+	switch {
+	case !takes && d.leftBehind(*b):
+		b.DeploymentID = d.former.ID
+	case takes && (b.DeploymentID == d.former.ID || d.alone(b.ID)):
+		b.Placed, b.ReleaseID, b.DeploymentID = true, d.plan.ReleaseID, d.plan.ID
+	}
+}
+
+// alone tells whether the entry would have nobody but this backend.
+func (d *deployment) alone(id string) bool { return !recipe.OthersServe(d.crew.app, d.crew.seats, id) }
+
 func (d *deployment) verify(ctx context.Context) error {
 	if err := d.step(ctx, "verify every backend and the entry"); err != nil {
 		return err
 	}
-	path := d.crew.app.Spec.HealthPath
-	if err := d.probeSlot(ctx, d.crew, d.crew.in(), d.plan.Slot, path); err != nil {
+	if err := d.probeAll(ctx); err != nil {
 		return err
 	}
-	return d.probeDoor(ctx, d.crew, path)
+	return d.probeDoor(ctx, d.crew, d.crew.app.Spec.HealthPath)
 }
 
 // switchBack returns to what was live before; after an app's first deployment
@@ -108,10 +159,15 @@ func (d *deployment) switchBack(ctx context.Context) error {
 		wanted, err = d.unlive(ctx, tx)
 		return err
 	})
-	if err == nil {
-		err = d.await(ctx, wanted)
+	if err != nil {
+		return err
 	}
-	d.reverted = err == nil // by the book too: only then is the new slot stopped
+	if d.previous != "" {
+		d.reverted = true // by the book too: only then is the new slot stopped
+		return d.await(ctx, wanted)
+	}
+	err = d.await(ctx, wanted)
+	d.reverted = err == nil
 	return err
 }
 
@@ -120,15 +176,21 @@ func (d *deployment) unlive(ctx context.Context, tx *store.Tx) (map[string]int64
 	if err := tx.SetLive(ctx, d.crew.app.ID, d.previous, d.former.ID); err != nil {
 		return nil, err
 	}
-	for _, s := range d.crew.in() {
-		b := s.Backend
-		b.ReleaseID = d.former.ReleaseID
-		b.Placed = b.Placed && d.previous != ""
-		if err := tx.UpdateBackend(ctx, b); err != nil {
+	restored := d.previous == ""
+	for _, s := range d.crew.seats {
+		err := change(ctx, tx, s.Backend.ID, func(b *plane.Backend) {
+			switch {
+			case b.DeploymentID == d.plan.ID:
+				b.DeploymentID, b.ReleaseID, b.Placed = d.former.ID, d.former.ReleaseID, b.Placed && d.previous != ""
+			case d.leftBehind(*b):
+				b.DeploymentID, restored = d.former.ID, true
+			}
+		})
+		if err != nil {
 			return nil, err
 		}
 	}
-	if d.previous != "" {
+	if !restored {
 		return nil, nil
 	}
 	return raise(ctx, tx, []string{d.crew.primary().Server.ID})
@@ -163,7 +225,7 @@ func (d *deployment) retireNow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	play, err := recipe.Retire(d.run.ID, d.crew.app, d.plan.Slot, keep, d.crew.in())
+	play, err := recipe.Retire(d.run.ID, d.crew.app, d.plan.Slot, keep, d.taking())
 	if err != nil {
 		return err
 	}
@@ -179,19 +241,13 @@ func (d *deployment) retireNow(ctx context.Context) error {
 // atBoot enables or disables the plan's slot for the next boot. It is enabled
 // before traffic moves: a server that boots right after the switch must come up
 // with the slot visitors are sent to.
-func (d *deployment) atBoot(ctx context.Context, servers []plane.Server, verb string) error {
-	errs := make([]error, len(servers))
-	var all sync.WaitGroup
-	for i, s := range servers {
-		all.Go(func() {
-			unit := files.UnitName(d.crew.app.Name, string(d.plan.Slot))
-			res, err := d.Pool.Exec(ctx, recipe.Target(s), remote.Command{Args: []string{"systemctl", verb, "--quiet", unit}, Sudo: true})
-			if err == nil && res.Exit != 0 {
-				err = fmt.Errorf("%s %s on %s: %s", verb, unit, s.Name, firstLine(string(res.Stderr)))
-			}
-			errs[i] = err
-		})
-	}
-	all.Wait()
-	return errors.Join(errs...)
+func (d *deployment) atBoot(ctx context.Context, seats []recipe.Seat, verb string) map[string]error {
+	unit := files.UnitName(d.crew.app.Name, string(d.plan.Slot))
+	return eachSeat(seats, func(s recipe.Seat) error {
+		res, err := d.Pool.Exec(ctx, recipe.Target(s.Server), remote.Command{Args: []string{"systemctl", verb, "--quiet", unit}, Sudo: true})
+		if err == nil && res.Exit != 0 {
+			err = fmt.Errorf("%s %s on %s: %s", verb, unit, s.Server.Name, firstLine(string(res.Stderr)))
+		}
+		return err
+	})
 }

@@ -6,10 +6,17 @@ def served(path):
                for s in "ab" if s == SPEC["slot"] or active(unit_of(s)))
 
 
+def live_release():
+    folder = properties(unit_of(SPEC["slot"]), "WorkingDirectory").get("WorkingDirectory", "")
+    return folder[len(HOME + "/releases/"):].split("/")[0]
+
+
 def prune():
-    """Only what bears a release id and is neither kept nor served."""
+    """Only what bears a release id and is neither kept nor served. What is newer than the live one stays: the step of a Run that
+    was lost goes on by itself, and the next Run may be building it by now."""
+    live = live_release()
     for name in sorted(os.listdir(HOME + "/releases")):
-        if not RELEASE_RULE.fullmatch(name) or name in SPEC["keep"]:
+        if not RELEASE_RULE.fullmatch(name) or name in SPEC["keep"] or name > live:
             continue
         path = release_folder(name)
         if served(path):

@@ -1,0 +1,31 @@
+package runner
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/serverplane/serverplane/internal/plane"
+)
+
+// args is what a wish tells its Run beyond what it is about.
+type args struct {
+	Server         string   `json:"server"`          // id; traffic
+	Generation     int64    `json:"generation"`      // traffic
+	Enable         bool     `json:"enable"`          // backend-repair: put it in at the end
+	Discard        bool     `json:"discard"`         // backend-remove, lb-disable: pack nothing
+	RemoveBackends bool     `json:"remove_backends"` // lb-disable
+	Without        []string `json:"without"`         // deployment: names of servers that take no part
+}
+
+func (j *job) args() (args, error) { return readArgs(j.run) }
+
+func readArgs(r plane.Run) (args, error) {
+	var a args
+	if len(r.Args) == 0 {
+		return a, nil
+	}
+	if err := json.Unmarshal(r.Args, &a); err != nil {
+		return a, fmt.Errorf("read what %s %s was told: %w", r.Kind, r.ID, err)
+	}
+	return a, nil
+}
