@@ -59,6 +59,11 @@ func (t *Tx) BackendsOf(ctx context.Context, appID string) ([]plane.Backend, err
 		selectBackend+`WHERE app_id = $1 ORDER BY is_primary DESC, created_at, id`, appID)
 }
 
+// Backends returns the backends of all apps, those of one app together.
+func (t *Tx) Backends(ctx context.Context) ([]plane.Backend, error) {
+	return many(ctx, t, "list backends", scanBackend, selectBackend+`ORDER BY app_id, is_primary DESC, created_at, id`)
+}
+
 // BackendsOn returns the backends on the server by age.
 func (t *Tx) BackendsOn(ctx context.Context, serverID string) ([]plane.Backend, error) {
 	return many(ctx, t, "list backends of a server", scanBackend,

@@ -69,13 +69,17 @@ func (t *Tx) Runs(ctx context.Context, f RunFilter) ([]plane.Run, error) {
 
 // Claim makes the oldest queued Run whose locks are all free the owner's until
 // now + lease, and takes the locks. It returns false when there is none. A
-// Run it passes over keeps its place.
+// Run it passes over keeps its place: one that would share a lock waits behind
+// an older one that wants it alone, which would otherwise wait for ever.
 func (t *Tx) Claim(ctx context.Context, owner string, now time.Time, lease time.Duration) (plane.Run, bool, error) {
 	id, err := one(ctx, t, "run", "queued", single[string], `UPDATE runs SET state = 'running', owner = $1,
 		attempt = attempt + 1, lease_until = $2, started_at = $3
 		WHERE state = 'queued' AND id = (
 			SELECT q.id FROM runs q WHERE q.state = 'queued' AND NOT q.cancel AND NOT EXISTS (
 				SELECT 1 FROM run_locks w JOIN locks l ON l.name = w.name AND NOT (l.shared AND w.shared) WHERE w.run_id = q.id)
+			AND NOT EXISTS (
+				SELECT 1 FROM run_locks w JOIN run_locks o ON o.name = w.name AND NOT o.shared JOIN runs r ON r.id = o.run_id
+				WHERE w.run_id = q.id AND w.shared AND r.state = 'queued' AND (r.created_at, r.id) < (q.created_at, q.id))
 			ORDER BY q.created_at, q.id LIMIT 1)
 		RETURNING id`, owner, micros(now.Add(lease)), micros(now))
 	if errors.Is(err, ErrNotFound) {
@@ -196,9 +200,12 @@ func (t *Tx) interrupt(ctx context.Context, now time.Time, where string, arg any
 	return runs, nil
 }
 
-// Blocking returns, by age, the running Runs that hold a lock the Run needs.
+// Blocking returns, by age, the Runs the Run waits for: the running ones that
+// hold a lock it needs, and older queued ones that want alone what it would share.
 func (t *Tx) Blocking(ctx context.Context, runID string) ([]plane.Run, error) {
-	return many(ctx, t, "list blocking runs", scanRun, selectRun+`WHERE id <> $1 AND id IN (
+	return many(ctx, t, "list blocking runs", scanRun, selectRun+`WHERE id <> $1 AND (id IN (
 		SELECT l.run_id FROM run_locks w JOIN locks l ON l.name = w.name AND NOT (l.shared AND w.shared) WHERE w.run_id = $1)
+		OR (state = 'queued' AND (created_at, id) < (SELECT q.created_at, q.id FROM runs q WHERE q.id = $1 AND q.state = 'queued') AND id IN (
+		SELECT o.run_id FROM run_locks w JOIN run_locks o ON o.name = w.name AND NOT o.shared WHERE w.run_id = $1 AND w.shared)))
 		ORDER BY created_at, id`, runID)
 }

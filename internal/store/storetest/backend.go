@@ -46,12 +46,16 @@ func backends(k kit) {
 	same(k, "on a server", ids(get(k, func(ctx context.Context, tx *store.Tx) ([]plane.Backend, error) {
 		return tx.BackendsOn(ctx, "srv_s2")
 	}), backendID), "bck_webs2 bck_shops2")
+	same(k, "all, app by app", ids(get(k, func(ctx context.Context, tx *store.Tx) ([]plane.Backend, error) {
+		return tx.Backends(ctx)
+	}), backendID), "bck_shops2 bck_webs1 bck_webs3 bck_webs2")
 	same(k, "of an app on a server", get(k, func(ctx context.Context, tx *store.Tx) (plane.Backend, error) {
 		return tx.BackendOf(ctx, "app_web", "srv_s2")
 	}), second)
 
 	changed := second
 	changed.Enabled, changed.Placed, changed.Removing, changed.Backup, changed.Weight = false, true, true, true, 100
+	changed.DeploymentID, changed.WishedAt, changed.TakenOut = "dep_1", day.Add(time.Hour), true
 	changed.Ports.SiteB, changed.SeenAs, changed.ReleaseID = 29999, netip.Addr{}, ""
 	sent := changed
 	sent.Health = plane.Health{State: plane.BackendUnhealthy, Failures: 9}

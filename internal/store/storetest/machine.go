@@ -91,35 +91,60 @@ func (m *machine) any() (id, owner string, attempt int, mine bool) {
 func (m *machine) enqueueOne(story int) {
 	m.now = m.now.Add(time.Millisecond)
 	locks := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "b", "c", "d"}), 0, 3, rapid.ID[string]).Draw(m.rt, "locks")
+	for i := range locks {
+		if rapid.Bool().Draw(m.rt, "shared") {
+			locks[i] = plane.Shared(locks[i])
+		}
+	}
 	r := plane.Run{ID: fmt.Sprintf("run_%d_%d", story, len(m.order)), CreatedAt: m.now, Locks: plane.SortLocks(locks...), State: plane.RunQueued}
 	m.enqueue(r)
 	m.runs[r.ID], m.order = r, append(m.order, r.ID)
 }
 
-// held returns which running Run holds each lock; two holders fail the test.
-func (m *machine) held(runs map[string]plane.Run) map[string]string {
-	holder := map[string]string{}
+// holders are the running Runs that hold a lock, and whether they share it.
+type holders struct {
+	ids   []string
+	share bool
+}
+
+// held returns who holds each lock; two holders that do not both share fail the test.
+func (m *machine) held(runs map[string]plane.Run) map[string]holders {
+	held := map[string]holders{}
 	for id, r := range runs {
 		for _, l := range r.Locks {
 			if r.State != plane.RunRunning {
 				continue
 			}
-			if other, taken := holder[l]; taken {
-				m.Fatalf("lock %s is held by %s and %s", l, other, id)
+			name, share := plane.CutShared(l)
+			h := held[name]
+			if len(h.ids) > 0 && !(h.share && share) {
+				m.Fatalf("lock %s is held by %s and %s", name, h.ids, id)
 			}
-			holder[l] = id
+			held[name] = holders{ids: append(h.ids, id), share: share}
 		}
 	}
-	return holder
+	return held
 }
 
+// next is the oldest whose locks are free and that shares none which an older
+// one waits to have alone.
 func (m *machine) next() string {
-	held := m.held(m.runs)
+	held, awaited := m.held(m.runs), map[string]bool{}
 	for _, id := range m.order {
 		r := m.runs[id]
-		taken := func(l string) bool { return held[l] != "" }
-		if r.State == plane.RunQueued && !slices.ContainsFunc(r.Locks, taken) {
+		if r.State != plane.RunQueued {
+			continue
+		}
+		if !slices.ContainsFunc(r.Locks, func(l string) bool {
+			name, share := plane.CutShared(l)
+			return len(held[name].ids) > 0 && !(held[name].share && share) || share && awaited[name]
+		}) {
 			return id
+		}
+		for _, l := range r.Locks {
+			if name, share := plane.CutShared(l); !share {
+				awaited[name] = true
+			}
 		}
 	}
 	return ""

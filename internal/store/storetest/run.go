@@ -169,6 +169,76 @@ func claims(k kit) {
 	same(k, "who blocks 1 now", k.blocking("run_1"), "")
 }
 
+// sharedLocks: together or alone, never both.
+func sharedLocks(k kit) {
+	at := func(i int) time.Time { return day.Add(time.Duration(i) * time.Second) }
+	for i, locks := range [][]string{{plane.Shared("app"), "b1"}, {plane.Shared("app"), "b2"}, {plane.Shared("app"), "b1"}, {"app"}, {plane.Shared("app"), "b4"}} {
+		k.enqueue(plane.Run{ID: fmt.Sprintf("run_%d", i), CreatedAt: at(i), Locks: locks})
+	}
+	same(k, "as asked", k.run("run_0").Locks, []string{plane.Shared("app"), "b1"})
+	now := at(60)
+	same(k, "the first", k.claim("p1", now), "run_0")
+	same(k, "one that shares", k.claim("p2", now), "run_1")
+	same(k, "the rest waits", k.claim("p1", now), "")
+	same(k, "sharing helps nobody to a lock of its own", k.blocking("run_2"), "run_0")
+	same(k, "alone it waits for all", k.blocking("run_3"), "run_0 run_1")
+	k.write(finish("run_0", "p1", 1, plane.RunSucceeded, "", now))
+	same(k, "the other lock is free now", k.claim("p1", now), "run_2")
+	same(k, "still not alone", k.claim("p1", now), "")
+	same(k, "who is left", k.blocking("run_3"), "run_1 run_2")
+	k.write(func(ctx context.Context, tx *store.Tx) error { _, err := tx.InterruptOwner(ctx, "p2", now); return err })
+	same(k, "the rescue freed one share", k.blocking("run_3"), "run_2")
+	same(k, "and only that", k.claim("p1", now), "")
+	k.write(func(ctx context.Context, tx *store.Tx) error { _, err := tx.Interrupt(ctx, now.Add(lease)); return err })
+	same(k, "alone at last", k.claim("p1", now), "run_3")
+	same(k, "nobody shares with it", k.claim("p2", now), "")
+	same(k, "it is named", k.blocking("run_4"), "run_3")
+	k.write(finish("run_3", "p1", 1, plane.RunFailed, "", now))
+	same(k, "after it", k.claim("p2", now), "run_4")
+}
+
+// queuesBehind: those that share would keep one that waits to be alone out for
+// ever if newer ones came before it.
+func queuesBehind(k kit) {
+	at := func(i int) time.Time { return day.Add(time.Duration(i) * time.Second) }
+	for i, locks := range [][]string{{plane.Shared("app")}, {"app", "x"}, {plane.Shared("app")}, {plane.Shared("other")}, nil} {
+		k.enqueue(plane.Run{ID: fmt.Sprintf("run_%d", i), CreatedAt: at(i), Locks: locks})
+	}
+	now := at(60)
+	same(k, "the first", k.claim("p1", now), "run_0")
+	same(k, "not the newer that shares", k.claim("p1", now), "run_3")
+	same(k, "nor now", k.claim("p1", now), "run_4")
+	same(k, "nor later", k.claim("p1", now), "")
+	same(k, "the older one waits for", k.blocking("run_1"), "run_0")
+	same(k, "the newer one waits for", k.blocking("run_2"), "run_1")
+	same(k, "a running one waits for nobody", k.blocking("run_3"), "")
+	k.write(cancel("run_1", now))
+	same(k, "nobody in between any more", k.blocking("run_2"), "")
+	same(k, "together with the first", k.claim("p2", now), "run_2")
+}
+
+func receipts(k kit) {
+	k.enqueue(plane.Run{ID: "run_1"})
+	lines := []plane.ReceiptLine{{Server: "s2", What: "process and units", Done: true}, {Server: "s3", What: "files", Detail: "it’s off"}}
+	note := func(owner string, attempt int) work {
+		return func(ctx context.Context, tx *store.Tx) error {
+			return tx.SetReceipt(ctx, "run_1", owner, attempt, lines)
+		}
+	}
+	same(k, "none yet", k.run("run_1").Receipt, nil)
+	k.lost("queued", "run_1", note("", 0))
+	k.claim("p1", day)
+	k.lost("another owner", "run_1", note("p2", 1))
+	k.lost("another attempt", "run_1", note("p1", 2))
+	k.write(note("p1", 1))
+	same(k, "noted", k.run("run_1").Receipt, lines)
+	lines = lines[:1]
+	k.write(note("p1", 1))
+	k.write(finish("run_1", "p1", 1, plane.RunFailed, "", day))
+	same(k, "the last one stays", k.run("run_1").Receipt, lines)
+	k.lost("over", "run_1", note("p1", 1))
+}
+
 func owners(k kit) {
 	k.enqueue(plane.Run{ID: "run_1"})
 	beat := func(owner string, attempt int) work {

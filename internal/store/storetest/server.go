@@ -150,3 +150,21 @@ func trees(k kit) {
 		return tx.SettleTree(ctx, "srv_s1", 5, "")
 	})
 }
+
+func nginxLooks(k kit) {
+	k.write(createServer(server("s1")))
+	look := func(id, refusal string, at time.Time) work {
+		return func(ctx context.Context, tx *store.Tx) error { return tx.SetNginx(ctx, id, refusal, at) }
+	}
+	want := server("s1")
+	same(k, "never looked", k.server("srv_s1"), want)
+	for _, refusal := range []string{"/etc/nginx/conf.d/x.conf:3: unknown directive", ""} {
+		want.NginxError, want.NginxCheckedAt = refusal, day
+		k.write(look("srv_s1", refusal, day))
+		same(k, "looked", k.server("srv_s1"), want)
+	}
+	k.write(look("srv_s1", "x", day))
+	k.write(updateServer(want))
+	same(k, "no business of an update", k.server("srv_s1").NginxError, "x")
+	k.missing(look("srv_none", "", day))
+}
