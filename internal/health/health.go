@@ -1,12 +1,12 @@
 // Package health probes the backends of every app from the entry's own place
 // in the network, applies the thresholds and records what changed. What the
-// panel cannot see is recorded as unknown.
+// panel cannot see is recorded as unknown. Where an app asks for it, what is
+// unhealthy is kept out of its upstream.
 package health
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -14,7 +14,6 @@ import (
 
 	"github.com/serverplane/serverplane/internal/plane"
 	"github.com/serverplane/serverplane/internal/probe"
-	"github.com/serverplane/serverplane/internal/recipe"
 	"github.com/serverplane/serverplane/internal/store"
 	"github.com/serverplane/serverplane/internal/stream"
 )
@@ -32,6 +31,9 @@ type Config struct {
 // Keeper keeps the health of all backends.
 type Keeper struct {
 	Config
+	leases  leases
+	minutes minutes
+
 	mu   sync.Mutex
 	next map[string]time.Time // by backend: when it is due
 	busy map[string]bool
@@ -44,25 +46,29 @@ type result struct {
 	probe   plane.Probe
 }
 
-// The pace of looking for what is due, and how many probes run at once.
+// The pace of looking for what is due, how old the list of it may be, and how
+// many probes run at once.
 const (
-	pace       = 250 * time.Millisecond
-	reload     = time.Second
-	atOnce     = 256
-	probeLease = 15 * time.Second
+	pace   = 250 * time.Millisecond
+	reload = time.Second
+	atOnce = 256
 )
 
 // TopicHealth is the hint that some backend's health was recorded.
 const TopicHealth = "health"
 
+// topicTree is the hint that a server's desired Nginx tree changed.
+const topicTree = "tree"
+
 // New returns a Keeper; it starts nothing.
 func New(c Config) *Keeper {
-	return &Keeper{Config: c, next: map[string]time.Time{}, busy: map[string]bool{}}
+	return &Keeper{Config: c, minutes: minutes{}, next: map[string]time.Time{}, busy: map[string]bool{}}
 }
 
 // Run probes until ctx ends and every probe has come back.
 func (k *Keeper) Run(ctx context.Context) error {
 	var probes sync.WaitGroup
+	defer k.flush(context.WithoutCancel(ctx), time.Time{})
 	defer probes.Wait()
 	slots := make(chan struct{}, atOnce)
 	tick := time.NewTicker(pace)
@@ -79,93 +85,10 @@ func (k *Keeper) Run(ctx context.Context) error {
 			all, loaded = k.load(ctx, all), k.Now()
 		}
 		k.start(ctx, all, slots, &probes)
-		k.record(ctx)
-	}
-}
-
-// target is one backend to probe.
-type target struct {
-	backend  string
-	question probe.Question
-	check    plane.HealthCheck
-}
-
-// load lists what is to be probed; when the store does not answer the former
-// list stays in use.
-func (k *Keeper) load(ctx context.Context, former []target) []target {
-	var all []target
-	err := k.Store.Write(ctx, func(tx *store.Tx) error {
-		all = nil
-		apps, err := tx.Apps(ctx)
-		if err != nil {
-			return err
+		if k.record(ctx) {
+			loaded = time.Time{} // somebody may have to be taken out
 		}
-		for _, a := range apps {
-			mine, err := k.targets(ctx, tx, a)
-			if err != nil {
-				return fmt.Errorf("list the backends of %s: %w", a.Name, err)
-			}
-			all = append(all, mine...)
-		}
-		return nil
-	})
-	if err != nil {
-		if ctx.Err() == nil {
-			k.Log.Error("load what is to be probed", "err", err)
-		}
-		return former
-	}
-	k.forget(all)
-	return all
-}
-
-// targets lists an app's backends that serve, if this instance holds the lease
-// of the primary they are probed from.
-func (k *Keeper) targets(ctx context.Context, tx *store.Tx, a plane.App) ([]target, error) {
-	if a.LiveSlot == "" || a.State == plane.AppRemoving {
-		return nil, nil
-	}
-	mine, err := tx.Lease(ctx, "health:"+a.ServerID, k.Owner, k.Now().UTC(), probeLease)
-	if err != nil || !mine {
-		return nil, err
-	}
-	primary, err := tx.Server(ctx, a.ServerID)
-	if err != nil {
-		return nil, err
-	}
-	backends, err := tx.BackendsOf(ctx, a.ID)
-	if err != nil {
-		return nil, err
-	}
-	var out []target
-	for _, b := range backends {
-		if !b.Placed || !b.Enabled || b.Removing {
-			continue
-		}
-		s, err := tx.Server(ctx, b.ServerID)
-		if err != nil {
-			return nil, err
-		}
-		check := a.Balancer.Health
-		entry, seat := recipe.Seat{Server: primary}, recipe.Seat{Backend: b, Server: s}
-		q := recipe.Question(a, entry, seat, a.LiveSlot, a.Spec.HealthPath, check.Timeout.Std())
-		out = append(out, target{backend: b.ID, question: q, check: check})
-	}
-	return out, nil
-}
-
-// forget drops what is no longer probed.
-func (k *Keeper) forget(all []target) {
-	known := make(map[string]bool, len(all))
-	for _, t := range all {
-		known[t.backend] = true
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for id := range k.next {
-		if !known[id] {
-			delete(k.next, id)
-		}
+		k.flush(ctx, plane.Minute(k.Now()))
 	}
 }
 
@@ -219,41 +142,69 @@ func (k *Keeper) take() []result {
 	return seen
 }
 
-// record applies all probes since the last time in one transaction. What is
-// lost with a store that does not answer is seen again with the next probe.
-func (k *Keeper) record(ctx context.Context) {
+// change is a backend that became another state.
+type change struct {
+	backend string
+	plane.HealthChange
+}
+
+// record applies all probes since the last time in one transaction and tells
+// whether a state changed. What is lost with a store that does not answer is
+// seen again with the next probe.
+func (k *Keeper) record(ctx context.Context) bool {
 	seen := k.take()
 	if len(seen) == 0 || ctx.Err() != nil {
-		return
+		return false
 	}
-	err := k.Store.Write(ctx, func(tx *store.Tx) error {
-		for _, r := range seen {
-			if err := k.apply(ctx, tx, r); err != nil {
-				return err
-			}
-		}
-		return nil
+	var changes []change
+	err := k.Store.Write(ctx, func(tx *store.Tx) (err error) {
+		changes, err = apply(ctx, tx, seen)
+		return err
 	})
 	if err != nil {
 		k.Log.Error("record health", "err", err)
-		return
+		return false
+	}
+	for _, r := range seen {
+		k.minutes.add(r.backend, r.probe)
+	}
+	for _, c := range changes {
+		k.Log.Info("backend changed", "backend", c.backend, "from", c.Was, "to", c.Became, "answer", c.Answer, "reason", c.Reason)
 	}
 	k.Hub.Publish(TopicHealth)
+	return len(changes) > 0
 }
 
-func (k *Keeper) apply(ctx context.Context, tx *store.Tx, r result) error {
-	b, err := tx.Backend(ctx, r.backend)
-	if err != nil {
-		return ignoreGone(err)
+// apply stores what was seen, and each change of a state with it.
+func apply(ctx context.Context, tx *store.Tx, seen []result) ([]change, error) {
+	var changes []change
+	for _, r := range seen {
+		b, err := tx.Backend(ctx, r.backend)
+		if errors.Is(err, store.ErrNotFound) {
+			continue // removed while it was probed
+		}
+		if err != nil {
+			return nil, err
+		}
+		next := b.Health.After(r.probe, r.check)
+		if err := tx.SetHealth(ctx, b.ID, next); err != nil {
+			return nil, err
+		}
+		if next.State == b.Health.State {
+			continue
+		}
+		c := plane.HealthChange{
+			At: next.Since, Was: b.Health.State, Became: next.State, Vantage: next.Vantage, Answer: next.Answer, Reason: next.Reason,
+		}
+		if err := tx.AppendHealthChange(ctx, b.ID, c); err != nil {
+			return nil, err
+		}
+		changes = append(changes, change{backend: b.ID, HealthChange: c})
 	}
-	next := b.Health.After(r.probe, r.check)
-	if next.State != b.Health.State {
-		k.Log.Info("backend changed", "backend", r.backend, "from", b.Health.State, "to", next.State, "answer", next.Answer, "reason", next.Reason)
-	}
-	return tx.SetHealth(ctx, r.backend, next)
+	return changes, nil
 }
 
-// ignoreGone forgives a backend that was removed while it was probed.
+// ignoreGone forgives what was removed while it was looked at.
 func ignoreGone(err error) error {
 	if errors.Is(err, store.ErrNotFound) {
 		return nil

@@ -73,6 +73,8 @@ func (h HealthCheck) Check() error {
 		return Invalid("fall", "must be 1 to 10", "the default is 2")
 	case h.Rise < 1 || h.Rise > 10:
 		return Invalid("rise", "must be 1 to 10", "the default is 2")
+	case h.Floor < 0 || h.Floor > 100:
+		return Invalid("floor", "must be 0 to 100", "the default is 1")
 	}
 	return nil
 }

@@ -40,8 +40,9 @@ func scanHealthChange(r row, c *plane.HealthChange) error {
 
 const selectMinute = `SELECT minute, probes, failures, blind, latency, slowest FROM health_minutes `
 
-// AddHealthMinute counts probes into a minute of the backend. It reports
-// ErrNotFound for a backend that is gone.
+// AddHealthMinute counts probes into a minute of the backend and forgets its
+// minutes more than plane.KeptMinutes older. It reports ErrNotFound for a
+// backend that is gone.
 func (t *Tx) AddHealthMinute(ctx context.Context, backendID string, m plane.HealthMinute) error {
 	if _, err := t.Backend(ctx, backendID); err != nil {
 		return err
@@ -52,6 +53,10 @@ func (t *Tx) AddHealthMinute(ctx context.Context, backendID string, m plane.Heal
 		return err
 	}
 	m = m.Merge(known)
+	if _, err := t.exec(ctx, "forget old health minutes", `DELETE FROM health_minutes WHERE backend_id = $1 AND minute < $2`,
+		backendID, micros(m.Minute.Add(-plane.KeptMinutes))); err != nil {
+		return err
+	}
 	return t.insert(ctx, "health minute", backendID, `INSERT INTO health_minutes (backend_id, minute, probes, failures, blind, latency, slowest)
 		VALUES ($1, $2, $3, $4, $5, $6, $7)
 		ON CONFLICT (backend_id, minute) DO UPDATE SET probes = excluded.probes, failures = excluded.failures,
@@ -67,10 +72,4 @@ func scanMinute(r row, m *plane.HealthMinute) error {
 func (t *Tx) HealthMinutes(ctx context.Context, backendID string, since time.Time) ([]plane.HealthMinute, error) {
 	return many(ctx, t, "list health minutes", scanMinute, selectMinute+`WHERE backend_id = $1 AND minute >= $2 ORDER BY minute`,
 		backendID, micros(since))
-}
-
-// PruneHealthMinutes forgets the minutes of all backends that began before.
-func (t *Tx) PruneHealthMinutes(ctx context.Context, before time.Time) error {
-	_, err := t.exec(ctx, "forget old health minutes", `DELETE FROM health_minutes WHERE minute < $1`, micros(before))
-	return err
 }

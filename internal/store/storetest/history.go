@@ -87,8 +87,10 @@ func healthMinutes(k kit) {
 	same(k, "in order", k.minutes(one, at(0)), []plane.HealthMinute{first, later})
 	same(k, "since", k.minutes(one, at(1)), []plane.HealthMinute{later})
 
-	k.write(func(ctx context.Context, tx *store.Tx) error { return tx.PruneHealthMinutes(ctx, at(3)) })
-	same(k, "after pruning", k.minutes(one, at(0)), []plane.HealthMinute{later})
+	k.write(addMinute(one, plane.HealthMinute{Minute: at(3).Add(plane.KeptMinutes), Probes: 2}))
+	later.Probes = 1
+	same(k, "a day later", k.minutes(one, at(0))[0], later)
+	same(k, "only its own", k.minutes(other, at(0)), []plane.HealthMinute{later})
 	k.write(func(ctx context.Context, tx *store.Tx) error { return tx.DeleteBackend(ctx, one) })
 	same(k, "gone with the backend", len(k.minutes(one, at(0))), 0)
 	k.missing(addMinute(one, later))
