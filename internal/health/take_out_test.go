@@ -145,7 +145,7 @@ func TestHistoryIsKept(t *testing.T) {
 		t.Errorf("told as %+v, known as %+v", c, h)
 	}
 	seen := site.askedByAll()
-	p.until("the next minute of the panel's clock", func() bool { return plane.Minute(p.now().Add(-5 * time.Second)).After(p.begun) })
+	p.until("the next minute of the panel's clock", func() bool { return plane.Minute(p.now().Add(-5 * time.Second)).After(h.Since) })
 	stop()
 	var minutes []plane.HealthMinute
 	err := p.store.Read(t.Context(), func(tx *store.Tx) (err error) {

@@ -117,7 +117,7 @@ func (m *machine) held(runs map[string]plane.Run) map[string]holders {
 			}
 			name, share := plane.CutShared(l)
 			h := held[name]
-			if len(h.ids) > 0 && !(h.share && share) {
+			if len(h.ids) > 0 && (!h.share || !share) {
 				m.Fatalf("lock %s is held by %s and %s", name, h.ids, id)
 			}
 			held[name] = holders{ids: append(h.ids, id), share: share}
@@ -137,7 +137,8 @@ func (m *machine) next() string {
 		}
 		if !slices.ContainsFunc(r.Locks, func(l string) bool {
 			name, share := plane.CutShared(l)
-			return len(held[name].ids) > 0 && !(held[name].share && share) || share && awaited[name]
+			taken := len(held[name].ids) > 0 && (!held[name].share || !share)
+			return taken || share && awaited[name]
 		}) {
 			return id
 		}
