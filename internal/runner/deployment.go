@@ -98,7 +98,7 @@ func (d *deployment) load(ctx context.Context) error {
 	case d.plan.State == plane.DeploymentQueued:
 		d.roster, err = enlist(d.crew, a.Without)
 	default:
-		d.roster = resume(d.crew, d.plan, d.former)
+		d.roster = resume(d.crew)
 	}
 	return err
 }

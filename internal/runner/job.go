@@ -50,7 +50,9 @@ func (j *job) carryOut(parent context.Context) {
 	ctx, end := context.WithCancelCause(parent)
 	var side sync.WaitGroup
 	beside, stop := context.WithCancel(context.WithoutCancel(parent))
-	side.Go(func() { j.keepLease(beside, end) })
+	hint, unsubscribe := j.Hub.Subscribe(topicCancel(j.run.ID)) // before the work: a hint that comes at once must not be lost
+	defer unsubscribe()
+	side.Go(func() { j.keepLease(beside, hint, end) })
 	side.Go(func() { j.journal.keep(beside) })
 	work, err := j.executor()
 	if err == nil {
@@ -181,9 +183,7 @@ func endText(state plane.RunState, reason string) string {
 
 // keepLease renews the lease at a quarter of it and looks for a wish to cancel
 // whenever there is a hint.
-func (j *job) keepLease(ctx context.Context, end context.CancelCauseFunc) {
-	hint, stop := j.Hub.Subscribe(topicCancel(j.run.ID))
-	defer stop()
+func (j *job) keepLease(ctx context.Context, hint <-chan struct{}, end context.CancelCauseFunc) {
 	tick := time.NewTicker(lease / 4)
 	defer tick.Stop()
 	renewed := j.Now()

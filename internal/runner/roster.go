@@ -59,12 +59,13 @@ func (r roster) refuseNobody(c crew) error {
 }
 
 // resume finds who took part in a deployment that is carried forward: those who
-// do not were written down as behind when the switch began.
-func resume(c crew, plan, former plane.Deployment) roster {
+// do not were written down as behind when the switch began, and as not having
+// moved with what is live when it was done.
+func resume(c crew) roster {
 	var r roster
 	for _, s := range c.seats {
 		b := s.Backend
-		took := b.DeploymentID == plan.ID || former.ID != "" && b.DeploymentID == former.ID
+		took := b.Current(c.app)
 		switch {
 		case b.Primary:
 			r.firm = append(r.firm, s)
