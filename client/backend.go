@@ -7,27 +7,31 @@ import (
 
 // Backend is one server's part in serving one app.
 type Backend struct {
-	Server    string    `json:"server"`
-	Role      string    `json:"role" doc:"primary or backend"`
-	Enabled   bool      `json:"enabled"`
-	State     string    `json:"state" doc:"deploying, healthy, unhealthy, unknown, off or removing"`
-	Since     time.Time `json:"since,omitzero"`
-	Reason    string    `json:"reason"`
-	Address   string    `json:"address" doc:"what the entry connects to"`
-	Weight    int       `json:"weight"`
-	Backup    bool      `json:"backup"`
-	Release   string    `json:"release"`
-	Vantage   string    `json:"vantage" doc:"where the last probe was made from"`
-	Answer    string    `json:"answer" doc:"of the last probe, raw"`
-	CheckedAt time.Time `json:"checked_at,omitzero"`
-	Latency   Duration  `json:"latency" doc:"of the last probe"`
+	Server  string    `json:"server"`
+	Role    string    `json:"role" doc:"primary or backend"`
+	Enabled bool      `json:"enabled"`
+	State   string    `json:"state" doc:"deploying, healthy, unhealthy, unknown, off or removing"`
+	Since   time.Time `json:"since,omitzero"`
+	Reason  string    `json:"reason"`
+	Address string    `json:"address" doc:"what the entry connects to"`
+	Weight  int       `json:"weight"`
+	Backup  bool      `json:"backup"`
+	Release string    `json:"release"`
+	// Deployment is what the live slot was started from: release, commands and variables.
+	Deployment string    `json:"deployment"`
+	TakenOut   bool      `json:"taken_out" doc:"kept out of the upstream by automatic take-out"`
+	Vantage    string    `json:"vantage" doc:"where the last probe was made from"`
+	Answer     string    `json:"answer" doc:"of the last probe, raw"`
+	CheckedAt  time.Time `json:"checked_at,omitzero"`
+	Latency    Duration  `json:"latency" doc:"of the last probe"`
 }
 
 // BackendWish is the wish for one more backend.
 type BackendWish struct {
-	Server string `json:"server" doc:"name"`
-	Weight int    `json:"weight,omitempty" minimum:"1" maximum:"100" doc:"1 if left out"`
-	Backup bool   `json:"backup,omitempty" doc:"gets visitors only when no other backend serves"`
+	Server      string   `json:"server" doc:"name"`
+	Weight      int      `json:"weight,omitempty" minimum:"1" maximum:"100" doc:"1 if left out"`
+	Backup      bool     `json:"backup,omitempty" doc:"gets visitors only when no other backend serves"`
+	Acknowledge []string `json:"acknowledge,omitempty" nullable:"false" doc:"ids of the warnings the person has read"`
 }
 
 // AddBackend starts adding a backend.

@@ -10,6 +10,9 @@ type LoadBalancer struct {
 	Status      string      `json:"status" doc:"off, applying, on or failed"`
 	Reason      string      `json:"reason,omitempty"`
 	Backends    []Backend   `json:"backends" nullable:"false"`
+	// Pending: a wish about the entry's traffic is not in force yet, and why.
+	Pending       bool   `json:"pending"`
+	PendingReason string `json:"pending_reason,omitempty"`
 }
 
 // HealthCheck says what is asked of a backend, how often and how patiently.
@@ -19,6 +22,8 @@ type HealthCheck struct {
 	Timeout  Duration `json:"timeout"`
 	Fall     int      `json:"fall" doc:"failures in a row to become unhealthy"`
 	Rise     int      `json:"rise" doc:"passes in a row to become healthy"`
+	TakeOut  bool     `json:"take_out" doc:"unhealthy backends are kept out of the upstream by the panel"`
+	Floor    int      `json:"floor" doc:"how many serving backends must stay in"`
 }
 
 // BalancerWish is the wish to balance an app.

@@ -9,23 +9,32 @@ import (
 
 // Run is one execution of work on servers.
 type Run struct {
-	ID         string    `json:"id"`
-	Kind       string    `json:"kind"`
-	App        string    `json:"app,omitempty"`
-	Servers    []string  `json:"servers" nullable:"false"`
-	Deployment string    `json:"deployment,omitempty"`
-	State      string    `json:"state" doc:"queued, running, succeeded, failed, cancelled or interrupted"`
-	Step       string    `json:"step,omitempty" doc:"what is being done now"`
-	Done       int       `json:"done" doc:"steps"`
-	Total      int       `json:"total" doc:"steps"`
-	Reason     string    `json:"reason,omitempty" doc:"why it failed"`
-	WaitsFor   string    `json:"waits_for,omitempty"`
-	Cancelling bool      `json:"cancelling,omitempty"`
-	Actor      string    `json:"actor"`
-	Attempt    int       `json:"attempt"`
-	CreatedAt  time.Time `json:"created_at"`
-	StartedAt  time.Time `json:"started_at,omitzero"`
-	FinishedAt time.Time `json:"finished_at,omitzero"`
+	ID         string        `json:"id"`
+	Kind       string        `json:"kind"`
+	App        string        `json:"app,omitempty"`
+	Servers    []string      `json:"servers" nullable:"false"`
+	Deployment string        `json:"deployment,omitempty"`
+	State      string        `json:"state" doc:"queued, running, succeeded, failed, cancelled or interrupted"`
+	Step       string        `json:"step,omitempty" doc:"what is being done now"`
+	Done       int           `json:"done" doc:"steps"`
+	Total      int           `json:"total" doc:"steps"`
+	Reason     string        `json:"reason,omitempty" doc:"why it failed"`
+	Receipt    []ReceiptLine `json:"receipt,omitempty" doc:"what it took away and left on servers"`
+	WaitsFor   string        `json:"waits_for,omitempty"`
+	Cancelling bool          `json:"cancelling,omitempty"`
+	Actor      string        `json:"actor"`
+	Attempt    int           `json:"attempt"`
+	CreatedAt  time.Time     `json:"created_at"`
+	StartedAt  time.Time     `json:"started_at,omitzero"`
+	FinishedAt time.Time     `json:"finished_at,omitzero"`
+}
+
+// ReceiptLine is one thing a Run took away or left on a server.
+type ReceiptLine struct {
+	Server string `json:"server"`
+	What   string `json:"what"`
+	Done   bool   `json:"done" doc:"false: still there; asking again continues"`
+	Detail string `json:"detail,omitempty"`
 }
 
 // Ended tells whether nothing more will happen.

@@ -2,6 +2,8 @@ package client
 
 import (
 	"context"
+	"net/url"
+	"strconv"
 	"time"
 )
 
@@ -102,6 +104,6 @@ func (c *Client) ProvisionServer(ctx context.Context, name string) (Work, error)
 }
 
 // RemoveServer forgets a server that carries no app.
-func (c *Client) RemoveServer(ctx context.Context, name string) error {
-	return c.call(ctx, "DELETE", join("servers", name), nil, nil, nil)
+func (c *Client) RemoveServer(ctx context.Context, name string, forget bool) error {
+	return c.call(ctx, "DELETE", join("servers", name), url.Values{"forget": {strconv.FormatBool(forget)}}, nil, nil)
 }

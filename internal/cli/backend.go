@@ -9,7 +9,8 @@ import (
 )
 
 func (sh *shell) backend() *cobra.Command {
-	return group("backend", "Backends of apps", sh.backendAdd(), sh.backendList())
+	return group("backend", "Backends of apps", sh.backendAdd(), sh.backendList(), sh.backendSet(), sh.backendOn(), sh.backendOff(),
+		sh.backendCheck(), sh.backendRepair(), sh.backendRemove())
 }
 
 func (sh *shell) backendAdd() *cobra.Command {
@@ -18,6 +19,7 @@ func (sh *shell) backendAdd() *cobra.Command {
 	wait := waitFlag(cmd)
 	cmd.Flags().IntVar(&w.Weight, "weight", 1, "1 to 100: its share of visitors")
 	cmd.Flags().BoolVar(&w.Backup, "backup", false, "gets visitors only when no other backend serves")
+	cmd.Flags().StringSliceVar(&w.Acknowledge, "acknowledge", nil, "ids of the warnings you have read")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if w.Weight < 1 || w.Weight > 100 {
 			return usagef("--weight: must be 1 to 100")

@@ -23,7 +23,8 @@ const filesWarning = `
 `
 
 func (sh *shell) balancer() *cobra.Command {
-	return group("lb", "Load balancers of apps", sh.balancerEnable(), sh.balancerShow())
+	return group("lb", "Load balancers of apps", sh.balancerEnable(), sh.balancerShow(), sh.balancerSet(), sh.balancerPreview(),
+		sh.balancerDisable())
 }
 
 func (sh *shell) balancerEnable() *cobra.Command {
@@ -67,6 +68,7 @@ func (sh *shell) balancerShow() *cobra.Command {
 		err = sh.show(*f, lb, [][]string{
 			{"status", lb.Status}, {"reason", or(lb.Reason)}, {"method", lb.Method},
 			{"health check", fmt.Sprintf("GET %s every %s, limit %s, unhealthy after %d, healthy after %d", h.Path, h.Interval, h.Timeout, h.Fall, h.Rise)},
+			{"automatic take-out", takeOutLine(h)}, {"entry", pendingLine(lb)},
 		})
 		if err != nil || *f == "json" {
 			return err

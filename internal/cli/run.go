@@ -61,12 +61,16 @@ func (sh *shell) runShow() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return sh.show(*f, r, [][]string{
+		table := [][]string{
 			{"id", r.ID}, {"kind", r.Kind}, {"state", r.State}, {"step", fmt.Sprintf("%d of %d: %s", r.Done, r.Total, or(r.Step))},
 			{"reason", or(r.Reason)}, {"waits for", or(r.WaitsFor)}, {"app", or(r.App)}, {"servers", or(strings.Join(r.Servers, ", "))},
 			{"deployment", or(r.Deployment)}, {"actor", or(r.Actor)}, {"attempt", fmt.Sprint(r.Attempt)}, {"created", stamp(r.CreatedAt)},
 			{"started", stamp(r.StartedAt)}, {"finished", stamp(r.FinishedAt)},
-		})
+		}
+		for _, line := range r.Receipt {
+			table = append(table, []string{"receipt", receiptLine(line)})
+		}
+		return sh.show(*f, r, table)
 	}
 	return cmd
 }

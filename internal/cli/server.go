@@ -223,6 +223,7 @@ func (sh *shell) serverProvision() *cobra.Command {
 func (sh *shell) serverRemove() *cobra.Command {
 	cmd := &cobra.Command{Use: "remove NAME", Short: "Forget a server that carries no app", Args: cobra.ExactArgs(1)}
 	yes := cmd.Flags().Bool("yes", false, "do not ask")
+	forget := cmd.Flags().Bool("forget", false, "write off what removed backends left on a server nobody can reach")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c, err := sh.panel()
 		if err != nil {
@@ -231,7 +232,7 @@ func (sh *shell) serverRemove() *cobra.Command {
 		if err := sh.consent(*yes, "removing the server "+args[0], args[0]); err != nil {
 			return err
 		}
-		if err := c.RemoveServer(cmd.Context(), args[0]); err != nil {
+		if err := c.RemoveServer(cmd.Context(), args[0], *forget); err != nil {
 			return err
 		}
 		sh.say("%s is removed from the panel", args[0])

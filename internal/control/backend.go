@@ -17,28 +17,25 @@ func (c *Control) AddBackend(ctx context.Context, actor plane.Actor, app string,
 	if w.Weight == 0 {
 		w.Weight = 1
 	}
-	if w.Weight < 1 || w.Weight > 100 {
-		return plane.Run{}, plane.Invalid("weight", "must be 1 to 100", "the default is 1")
+	if err := plane.CheckWeight(w.Weight); err != nil {
+		return plane.Run{}, err
 	}
 	var run plane.Run
-	err := c.change(ctx, actor, "backend.add", app+" on "+w.Server, func(tx *store.Tx) error {
+	err := c.changeNoting(ctx, actor, "backend.add", app+" on "+w.Server, func(tx *store.Tx) (string, error) {
 		a, err := appByName(ctx, tx, app)
 		if err != nil {
-			return err
+			return "", err
 		}
 		s, err := serverByName(ctx, tx, w.Server)
 		if err != nil {
-			return err
+			return "", err
 		}
 		b, err := c.joinBackend(ctx, tx, a, s, w)
 		if err != nil {
-			return err
+			return "", err
 		}
-		run, err = c.enqueue(ctx, tx, actor, plane.Run{
-			Kind: plane.RunAdd, AppID: a.ID, ServerID: s.ID, BackendID: b.ID, Servers: []string{s.ID, a.ServerID},
-			Locks: []string{plane.AppLock(a.ID)},
-		})
-		return err
+		run, err = c.enqueue(ctx, tx, actor, onBackend(plane.RunAdd, a, b, nil))
+		return acknowledged(w.Acknowledge), err
 	})
 	c.hub.Publish(TopicQueue)
 	return run, err
@@ -54,6 +51,8 @@ func (c *Control) joinBackend(ctx context.Context, tx *store.Tx, a plane.App, s 
 		return c.placeBackend(ctx, tx, a, s, plane.Backend{Weight: w.Weight, Backup: w.Backup})
 	case err != nil:
 		return plane.Backend{}, err
+	case b.Removing:
+		return plane.Backend{}, plane.Conflict(fmt.Sprintf("%q is still being removed from %q", s.Name, a.Name), "backend remove "+a.Name+" "+s.Name+" finishes that")
 	case b.Placed || b.Primary:
 		return plane.Backend{}, plane.Conflict(fmt.Sprintf("%q already serves %q", s.Name, a.Name), "see backend list "+a.Name)
 	}
@@ -74,8 +73,8 @@ func mayJoin(ctx context.Context, tx *store.Tx, a plane.App, s plane.Server, w B
 		return plane.Conflict("load balancing of the app is "+string(a.Balancer.Status), "lb enable "+a.Name+" first")
 	case s.State != plane.ServerReady:
 		return plane.Conflict(fmt.Sprintf("server %q is %s, not ready", s.Name, s.State), "see server show "+s.Name)
-	case w.Backup && a.Balancer.Method == plane.IPHash:
-		return plane.Invalid("backup", "IP hash knows no backup backend", "leave it out or change the method")
+	case plane.CheckBackup(a.Balancer.Method, w.Backup) != nil:
+		return plane.CheckBackup(a.Balancer.Method, w.Backup)
 	case s.Survey.OSFamily != primary.Survey.OSFamily:
 		return plane.Conflict(fmt.Sprintf("%q runs %s, the primary %s", s.Name, s.Survey.OS, primary.Survey.OS), "use servers of one family")
 	}
@@ -98,6 +97,7 @@ func refuseUnfinishedAdd(ctx context.Context, tx *store.Tx, a plane.App, s plane
 // placeBackend stores a backend with its four ports, which stay as they are.
 func (c *Control) placeBackend(ctx context.Context, tx *store.Tx, a plane.App, s plane.Server, b plane.Backend) (plane.Backend, error) {
 	b.ID, b.AppID, b.ServerID, b.Enabled, b.CreatedAt = plane.NewID(plane.PrefixBackend), a.ID, s.ID, true, c.now().UTC()
+	b.WishedAt = b.CreatedAt
 	b.Health = plane.Health{State: plane.BackendDeploying, Since: b.CreatedAt, Reason: "not deployed yet"}
 	if b.Primary {
 		b.SeenAs = netip.AddrFrom4([4]byte{127, 0, 0, 1})

@@ -4,6 +4,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,11 @@ type Surveyor interface {
 	Survey(ctx context.Context, s plane.Server) (plane.Survey, error)
 }
 
+// Checker asks one backend how it is, now.
+type Checker interface {
+	Check(ctx context.Context, backendID string) (plane.Probe, error)
+}
+
 // Config is what Control works with.
 type Config struct {
 	Store    *store.Store
@@ -36,6 +42,8 @@ type Config struct {
 	PanelID  string
 	PanelKey string // authorized_keys form
 	Insecure bool   // let http, git and file repositories through
+	Checker  Checker
+	Patience time.Duration // how long a verb about traffic waits until it is in force; 0 means 10 s
 	Log      *slog.Logger
 }
 
@@ -49,6 +57,8 @@ type Control struct {
 	panelID  string
 	panelKey string
 	insecure bool
+	checker  Checker
+	patience time.Duration
 	log      *slog.Logger
 }
 
@@ -56,7 +66,7 @@ type Control struct {
 func New(c Config) *Control {
 	return &Control{
 		store: c.Store, box: c.Box, hub: c.Hub, surveyor: c.Surveyor, now: c.Now,
-		panelID: c.PanelID, panelKey: c.PanelKey, insecure: c.Insecure, log: c.Log,
+		panelID: c.PanelID, panelKey: c.PanelKey, insecure: c.Insecure, log: c.Log, checker: c.Checker, patience: cmp.Or(c.Patience, 10*time.Second),
 	}
 }
 
@@ -72,15 +82,25 @@ func TopicCancel(id string) string { return "cancel:" + id }
 // TopicTree names the hint that a server's desired Nginx tree changed.
 const TopicTree = "tree"
 
+// TopicSettled names the hint that a server's tree came into force or was refused.
+func TopicSettled(serverID string) string { return "settled:" + serverID }
+
 // change runs one verb's transaction and writes who did it.
 func (c *Control) change(ctx context.Context, actor plane.Actor, action, subject string, fn func(tx *store.Tx) error) error {
+	return c.changeNoting(ctx, actor, action, subject, func(tx *store.Tx) (string, error) { return "", fn(tx) })
+}
+
+// changeNoting is change with more about it for the audit log: from what to
+// what, what was acknowledged, what was written off. Never a secret.
+func (c *Control) changeNoting(ctx context.Context, actor plane.Actor, action, subject string, fn func(tx *store.Tx) (string, error)) error {
 	return c.store.Write(ctx, func(tx *store.Tx) error {
-		if err := fn(tx); err != nil {
+		detail, err := fn(tx)
+		if err != nil {
 			return err
 		}
 		return tx.AppendAudit(ctx, plane.Audit{
 			ID: plane.NewID(plane.PrefixAudit), Time: c.now().UTC(), UserID: actor.UserID, Email: actor.Email,
-			From: actor.From, Action: action, Subject: subject,
+			From: actor.From, Action: action, Subject: subject, Detail: detail,
 		})
 	})
 }

@@ -1,8 +1,12 @@
 package control
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
+	"errors"
 	"slices"
+	"strings"
 
 	"github.com/serverplane/serverplane/internal/plane"
 	"github.com/serverplane/serverplane/internal/store"
@@ -15,11 +19,10 @@ const WarningFiles = "local_writes"
 // EnableBalancer makes an app's entry a load balancer. The person must have
 // read that ServerPlane never syncs files.
 func (c *Control) EnableBalancer(ctx context.Context, actor plane.Actor, app string, w BalancerWish) (plane.Run, error) {
-	if w.Method == "" {
-		w.Method = plane.RoundRobin
-	}
-	if err := plane.CheckMethod("method", w.Method); err != nil {
-		return plane.Run{}, err
+	if w.Method != "" {
+		if err := plane.CheckMethod("method", w.Method); err != nil {
+			return plane.Run{}, err
+		}
 	}
 	if !slices.Contains(w.Acknowledge, WarningFiles) {
 		return plane.Run{}, plane.Invalid("acknowledge",
@@ -27,25 +30,39 @@ func (c *Control) EnableBalancer(ctx context.Context, actor plane.Actor, app str
 			"make the app stateless, then send acknowledge ["+WarningFiles+"] (lb enable --yes)")
 	}
 	var run plane.Run
-	err := c.change(ctx, actor, "lb.enable", app, func(tx *store.Tx) error {
+	err := c.changeNoting(ctx, actor, "lb.enable", app, func(tx *store.Tx) (string, error) {
 		a, err := appByName(ctx, tx, app)
 		if err != nil {
-			return err
+			return "", err
 		}
 		if err := mayEnable(a); err != nil {
-			return err
+			return "", err
 		}
-		a.Balancer.Method, a.Balancer.Status, a.Balancer.Reason = w.Method, plane.BalancerApplying, ""
-		if err := tx.SetBalancer(ctx, a.ID, a.Balancer); err != nil {
-			return err
+		backends, err := tx.BackendsOf(ctx, a.ID)
+		if err != nil {
+			return "", err
+		}
+		was := a.Balancer.Status
+		a.Balancer.Method, a.Balancer.Status, a.Balancer.Reason = cmp.Or(w.Method, a.Balancer.Method), plane.BalancerApplying, ""
+		if err := errors.Join(checkBalancer(a, backends), tx.SetBalancer(ctx, a.ID, a.Balancer)); err != nil {
+			return "", err
 		}
 		run, err = c.enqueue(ctx, tx, actor, plane.Run{
 			Kind: plane.RunEnable, AppID: a.ID, Servers: []string{a.ServerID}, Locks: []string{plane.AppLock(a.ID)},
+			Args: json.RawMessage(`{"was":"` + string(was) + `"}`),
 		})
-		return err
+		return acknowledged(w.Acknowledge), err
 	})
 	c.hub.Publish(TopicQueue)
 	return run, err
+}
+
+// acknowledged is what the audit log keeps of the warnings a person has read.
+func acknowledged(ids []string) string {
+	if len(ids) == 0 {
+		return ""
+	}
+	return "acknowledged: " + strings.Join(ids, ", ")
 }
 
 func mayEnable(a plane.App) error {
@@ -66,6 +83,12 @@ func (c *Control) Balancer(ctx context.Context, _ plane.Actor, app string) (Bala
 			return BalancerView{}, err
 		}
 		backends, err := viewBackends(ctx, tx, a)
-		return BalancerView{LoadBalancer: a.Balancer, App: a.Name, Path: a.Spec.HealthPath, Backends: backends}, err
+		if err != nil {
+			return BalancerView{}, err
+		}
+		primary, err := tx.Server(ctx, a.ServerID)
+		view := BalancerView{LoadBalancer: a.Balancer, App: a.Name, Path: a.Spec.HealthPath, Backends: backends}
+		view.Pending, view.PendingReason = primary.TreeWanted > primary.TreeApplied, primary.TreeError
+		return view, err
 	})
 }

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -145,10 +146,21 @@ func cancelQueued(ctx context.Context, tx *store.Tx, r plane.Run, now time.Time)
 		if err != nil {
 			return err
 		}
-		a.Balancer.Status = plane.BalancerOff
+		a.Balancer.Status = formerStatus(r)
 		return tx.SetBalancer(ctx, a.ID, a.Balancer)
 	}
 	return nil
+}
+
+// formerStatus is what the load balancer was before its enabling was asked for.
+func formerStatus(r plane.Run) plane.BalancerStatus {
+	var args struct {
+		Was plane.BalancerStatus `json:"was"`
+	}
+	if json.Unmarshal(r.Args, &args) != nil || args.Was == "" {
+		return plane.BalancerOff
+	}
+	return args.Was
 }
 
 // cancelQueuedProvisioning keeps a new server from saying that it waits for

@@ -203,24 +203,61 @@ func (c *Control) SurveyServer(ctx context.Context, _ plane.Actor, name string) 
 
 // RemoveServer forgets a server that carries no app. Nothing on the server is
 // changed: what it runs besides ServerPlane's apps goes on.
-func (c *Control) RemoveServer(ctx context.Context, actor plane.Actor, name string) error {
-	return c.change(ctx, actor, "server.remove", name, func(tx *store.Tx) error {
+//
+// With forget, left-overs of removed backends on a server that cannot be reached
+// are written off: one that is dead for good must not stay for ever.
+func (c *Control) RemoveServer(ctx context.Context, actor plane.Actor, name string, forget bool) error {
+	return c.changeNoting(ctx, actor, "server.remove", name, func(tx *store.Tx) (string, error) {
 		s, err := serverByName(ctx, tx, name)
 		if err != nil {
-			return err
+			return "", err
+		}
+		if err := refuseBusy(ctx, tx, s); err != nil {
+			return "", err
+		}
+		forgotten, err := writeOff(ctx, tx, s, forget)
+		if err != nil {
+			return "", err
 		}
 		carried, err := carriedBy(ctx, tx, s.ID)
 		if err != nil {
-			return err
+			return "", err
 		}
 		if len(carried) > 0 {
-			return plane.Conflict(fmt.Sprintf("the server carries %s", strings.Join(carried, ", ")), "remove the apps or their backends there first")
+			return "", plane.Conflict(fmt.Sprintf("the server carries %s", strings.Join(carried, ", ")), "remove the apps or their backends there first")
 		}
-		if err := refuseBusy(ctx, tx, s); err != nil {
-			return err
-		}
-		return tx.DeleteServer(ctx, s.ID)
+		return forgotten, tx.DeleteServer(ctx, s.ID)
 	})
+}
+
+// writeOff forgets the backends that are on their way out of a server nobody can
+// reach, and says which.
+func writeOff(ctx context.Context, tx *store.Tx, s plane.Server, forget bool) (string, error) {
+	if !forget {
+		return "", nil
+	}
+	if s.State == plane.ServerReady {
+		return "", plane.Conflict("the server can be reached", "backend remove finishes what is left there")
+	}
+	backends, err := tx.BackendsOn(ctx, s.ID)
+	if err != nil {
+		return "", err
+	}
+	var names []string
+	for _, b := range backends {
+		if !b.Removing || b.Primary {
+			continue
+		}
+		a, err := tx.App(ctx, b.AppID)
+		if err != nil {
+			return "", err
+		}
+		names = append(names, a.Name)
+		if err := tx.DeleteBackend(ctx, b.ID); err != nil {
+			return "", err
+		}
+	}
+	return "written off, left on the server: " + strings.Join(names, ", "), nil
 }
 
 func refuseBusy(ctx context.Context, tx *store.Tx, s plane.Server) error {

@@ -121,17 +121,17 @@ func TestRemoveServer(t *testing.T) {
 	s := p.ready(1)
 	p.app("web")
 	remove := func(name string) func(context.Context) error {
-		return func(ctx context.Context) error { return p.RemoveServer(ctx, ann, name) }
+		return func(ctx context.Context) error { return p.RemoveServer(ctx, ann, name, false) }
 	}
 	p.refuses("with an app", plane.CodeConflict, "", remove("s1"))
-	if err := p.RemoveServer(t.Context(), ann, "s1"); !strings.Contains(err.Error(), "web") {
+	if err := p.RemoveServer(t.Context(), ann, "s1", false); !strings.Contains(err.Error(), "web") {
 		t.Errorf("the apps are not named: %v", err)
 	}
 	p.refuses("unknown", plane.CodeNotFound, "", remove("s9"))
 	busy := p.add(2)
 	p.refuses("while it is provisioned", plane.CodeConflict, "", remove(busy.Name))
 	p.ready(3)
-	if err := p.RemoveServer(t.Context(), ann, "s3"); err != nil {
+	if err := p.RemoveServer(t.Context(), ann, "s3", false); err != nil {
 		t.Error(err)
 	}
 	if view, err := p.Server(t.Context(), ann, "s1"); err != nil || view.ID != s.ID || len(view.Apps) != 1 {

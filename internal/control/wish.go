@@ -59,9 +59,40 @@ type BalancerWish struct {
 
 // BackendWish is the wish for one more backend.
 type BackendWish struct {
-	Server string
-	Weight int // 0: 1
-	Backup bool
+	Server      string
+	Weight      int // 0: 1
+	Backup      bool
+	Acknowledge []string // ids of the warnings the person has read
+}
+
+// BackendChange names what to change about a backend; nil leaves as it is.
+type BackendChange struct {
+	Weight *int
+	Backup *bool
+	Yes    bool // the last healthy one may become a backup
+}
+
+// BalancerChange names what to change about a load balancer; nil leaves as it is.
+type BalancerChange struct {
+	Method     *plane.Method
+	HealthPath *string
+	Interval   *plane.Duration
+	Timeout    *plane.Duration
+	Fall       *int
+	Rise       *int
+	TakeOut    *bool
+	Floor      *int
+}
+
+// DisableWish is the wish to end load balancing.
+type DisableWish struct {
+	RemoveBackends bool
+}
+
+// RemoveWish is the wish to remove a backend.
+type RemoveWish struct {
+	Discard bool // do not pack the files that exist nowhere else
+	Yes     bool // it may be the last healthy one
 }
 
 // ServerView is a server with what it carries.
@@ -92,6 +123,9 @@ type BalancerView struct {
 	App      string
 	Path     string // the health check's
 	Backends []BackendView
+	// Pending: a wish about the entry's traffic is not in force yet, and why.
+	Pending       bool
+	PendingReason string
 }
 
 // VariableView is one variable; Value is empty unless revealed.

@@ -144,3 +144,6 @@ func InUpstream(a plane.App, seats []Seat, backendID string) bool {
 func OthersServe(a plane.App, seats []Seat, backendID string) bool {
 	return slices.ContainsFunc(eligible(a, seats), func(s Seat) bool { return s.Backend.ID != backendID && !s.Backend.TakenOut })
 }
+
+// EntryPath is the app's file in its primary's Nginx, relative to /etc/nginx.
+func EntryPath(app string) string { return nginx.SitePath(app) }

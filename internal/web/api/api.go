@@ -29,6 +29,7 @@ type Control interface {
 	VariableVerbs
 	DeploymentVerbs
 	BalancerVerbs
+	TrafficVerbs
 	BackendVerbs
 	RunVerbs
 	AuditVerbs
@@ -68,6 +69,7 @@ func New(mux *http.ServeMux, c Config) *API {
 	a.routeVariables()
 	a.routeDeployments()
 	a.routeBalancer()
+	a.routeTraffic()
 	a.routeBackends()
 	a.routeRuns()
 	a.routeAudits()

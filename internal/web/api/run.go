@@ -91,7 +91,7 @@ func wireRun(v control.RunView) client.Run {
 	return client.Run{
 		ID: v.ID, Kind: string(v.Kind), App: v.AppName, Servers: some(v.ServerNames), Deployment: v.DeploymentID,
 		State: string(v.State), Step: v.Step, Done: v.Done, Total: v.Total, Reason: v.Reason, WaitsFor: v.WaitsFor,
-		Cancelling: v.Cancel && !v.State.Ended(), Actor: v.Actor, Attempt: v.Attempt,
+		Cancelling: v.Cancel && !v.State.Ended(), Actor: v.Actor, Attempt: v.Attempt, Receipt: wireReceipt(v.Receipt),
 		CreatedAt: v.CreatedAt.UTC(), StartedAt: v.StartedAt.UTC(), FinishedAt: v.FinishedAt.UTC(),
 	}
 }
@@ -100,4 +100,8 @@ func wireEvent(e plane.Event) client.Event {
 	return client.Event{
 		Seq: e.Seq, Time: e.Time.UTC(), Kind: string(e.Kind), Server: e.Server, Step: e.Step, Text: e.Text,
 	}
+}
+
+func wireReceipt(lines []plane.ReceiptLine) []client.ReceiptLine {
+	return each(lines, func(l plane.ReceiptLine) client.ReceiptLine { return client.ReceiptLine(l) })
 }

@@ -14,7 +14,7 @@ type ServerVerbs interface {
 	AddServer(ctx context.Context, actor plane.Actor, w control.ServerWish) (plane.Server, plane.Run, error)
 	Servers(ctx context.Context, actor plane.Actor) ([]control.ServerView, error)
 	Server(ctx context.Context, actor plane.Actor, name string) (control.ServerView, error)
-	RemoveServer(ctx context.Context, actor plane.Actor, name string) error
+	RemoveServer(ctx context.Context, actor plane.Actor, name string, forget bool) error
 }
 
 // ProvisionVerbs are the verbs that look at or prepare a server.
@@ -67,8 +67,13 @@ func (a *API) server(ctx context.Context, actor plane.Actor, in *NamePath) (*ser
 	return &serverOutput{Body: wireServer(view)}, err
 }
 
-func (a *API) removeServer(ctx context.Context, actor plane.Actor, in *NamePath) (*struct{}, error) {
-	return nil, a.control.RemoveServer(ctx, actor, in.Name)
+type serverRemoveInput struct {
+	NamePath
+	Forget bool `query:"forget" doc:"write off what removed backends left on a server nobody can reach"`
+}
+
+func (a *API) removeServer(ctx context.Context, actor plane.Actor, in *serverRemoveInput) (*struct{}, error) {
+	return nil, a.control.RemoveServer(ctx, actor, in.Name, in.Forget)
 }
 
 func (a *API) surveyServer(ctx context.Context, actor plane.Actor, in *NamePath) (*surveyOutput, error) {

@@ -160,7 +160,8 @@ func (p *Panel) Server(_ context.Context, _ plane.Actor, name string) (control.S
 }
 
 // RemoveServer does nothing.
-func (p *Panel) RemoveServer(_ context.Context, _ plane.Actor, name string) error {
+func (p *Panel) RemoveServer(_ context.Context, _ plane.Actor, name string, forget bool) error {
+	p.about("RemoveServer", fmt.Sprintf("%s, forget %t", name, forget))
 	return p.called("RemoveServer", name)
 }
 

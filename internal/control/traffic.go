@@ -1,0 +1,104 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/serverplane/serverplane/internal/plane"
+	"github.com/serverplane/serverplane/internal/store"
+)
+
+// Steered tells how far a wish about traffic has come. What is not in force stays
+// wished and comes into force by itself; Run waits for it (docs/adr/0007).
+type Steered struct {
+	InForce bool
+	Run     *plane.Run // nil when nothing is left to wait for
+	Reason  string     // why it is not in force yet
+}
+
+// wished is what a traffic verb's transaction leaves: the app whose entry is
+// concerned, whether anything changed, and what the audit log says of it.
+type wished struct {
+	app     plane.App
+	changed bool
+	note    string
+}
+
+// steer writes a wish about traffic and waits until it is in force at the app's
+// entry. One that changes nothing raises nothing, but waits all the same: it
+// may be an earlier wish that is not in force yet.
+func (c *Control) steer(ctx context.Context, actor plane.Actor, action, subject string, wish func(tx *store.Tx) (wished, error)) (Steered, error) {
+	var w wished
+	var generation int64
+	err := c.changeNoting(ctx, actor, action, subject, func(tx *store.Tx) (string, error) {
+		var err error
+		if w, err = wish(tx); err != nil {
+			return "", err
+		}
+		generation, err = wanted(ctx, tx, w)
+		return w.note, err
+	})
+	if err != nil {
+		return Steered{}, err
+	}
+	reason, err := c.inForce(ctx, w.app.ServerID, generation)
+	if err != nil || reason == "" {
+		return Steered{InForce: err == nil}, err
+	}
+	return c.keepWaiting(ctx, actor, w.app, generation, reason)
+}
+
+func wanted(ctx context.Context, tx *store.Tx, w wished) (int64, error) {
+	if w.changed {
+		return tx.RaiseTree(ctx, w.app.ServerID)
+	}
+	s, err := tx.Server(ctx, w.app.ServerID)
+	return s.TreeWanted, err
+}
+
+// inForce waits, as long as a person may be kept waiting, until the generation is
+// in force; otherwise it says why it is not.
+func (c *Control) inForce(ctx context.Context, serverID string, generation int64) (reason string, err error) {
+	hint, stop := c.hub.Subscribe(TopicSettled(serverID))
+	defer stop()
+	c.hub.Publish(TopicTree)
+	patience, tick := time.NewTimer(c.patience), time.NewTicker(time.Second) // another panel's hints do not come here
+	defer patience.Stop()
+	defer tick.Stop()
+	for {
+		s, err := read(ctx, c.store, func(tx *store.Tx) (plane.Server, error) { return tx.Server(ctx, serverID) })
+		switch {
+		case err != nil:
+			return "", fmt.Errorf("wait for nginx: %w", err)
+		case s.TreeApplied >= generation:
+			return "", nil
+		case s.TreeError != "":
+			return s.TreeError, nil
+		}
+		select {
+		case <-hint:
+		case <-tick.C:
+		case <-patience.C:
+			return fmt.Sprintf("Nginx on %s has not taken it within %s; the server is %s", s.Name, c.patience, s.State), nil
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+	}
+}
+
+// keepWaiting queues the Run that goes on where the person's patience ended.
+func (c *Control) keepWaiting(ctx context.Context, actor plane.Actor, a plane.App, generation int64, reason string) (Steered, error) {
+	args, err := json.Marshal(map[string]any{"server": a.ServerID, "generation": generation})
+	if err != nil {
+		return Steered{}, fmt.Errorf("describe what is waited for: %w", err)
+	}
+	var run plane.Run
+	err = c.store.Write(ctx, func(tx *store.Tx) (err error) {
+		run, err = c.enqueue(ctx, tx, actor, plane.Run{Kind: plane.RunSteer, AppID: a.ID, ServerID: a.ServerID, Servers: []string{a.ServerID}, Args: args})
+		return err
+	})
+	c.hub.Publish(TopicQueue)
+	return Steered{Run: &run, Reason: reason}, err
+}
