@@ -22,6 +22,9 @@ type Server struct {
 	Apps           []string  `json:"apps" nullable:"false" doc:"names of the apps it carries"`
 	Survey         Survey    `json:"survey"`
 	CreatedAt      time.Time `json:"created_at"`
+	// NginxError is why Nginx refuses the server's tree as it stands, found before it is in the way of a change.
+	NginxError     string    `json:"nginx_error,omitempty"`
+	NginxCheckedAt time.Time `json:"nginx_checked_at,omitzero"`
 }
 
 // Survey is what was found on a server.

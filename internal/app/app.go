@@ -97,8 +97,10 @@ func (a *App) run(ctx context.Context, c config.Config, b *base, owner string, l
 	pool := remote.NewPool(b.identity.signer, a.log)
 	looker := survey.New(pool, b.identity.pem, b.identity.public, files.Login, time.Now)
 	prober := probe.New(pool, time.Now)
+	watch := health.Config{Store: b.store, Hub: hub, Prober: prober, Now: time.Now, Owner: owner, Log: a.log}
+	keeper, signs := health.New(watch), health.NewServers(watch, pool)
 	verbs := control.New(control.Config{
-		Store: b.store, Box: b.box, Hub: hub, Surveyor: looker, Now: time.Now, PanelID: b.identity.id,
+		Store: b.store, Box: b.box, Hub: hub, Surveyor: looker, Checker: keeper, Now: time.Now, PanelID: b.identity.id,
 		PanelKey: b.identity.public, Insecure: c.AllowInsecureRepositories, Log: a.log,
 	})
 	work := runner.New(runner.Config{
@@ -109,8 +111,6 @@ func (a *App) run(ctx context.Context, c config.Config, b *base, owner string, l
 		Mirrors: mirror.New(filepath.Join(c.DataDir, "mirrors"), c.AllowInsecureRepositories),
 		Now:     time.Now, PanelID: b.identity.id, Owner: owner, Log: a.log,
 	})
-	watch := health.Config{Store: b.store, Hub: hub, Prober: prober, Now: time.Now, Owner: owner, Log: a.log}
-	keeper, signs := health.New(watch), health.NewServers(watch, pool)
 	server := web.New(web.Config{Control: verbs, Log: a.log, Version: a.version})
 
 	poolCtx, closePool := context.WithCancel(context.WithoutCancel(ctx))

@@ -164,7 +164,7 @@ func (sh *shell) serverShow() *cobra.Command {
 		table := [][]string{
 			{"name", s.Name}, {"state", s.State}, {"since", stamp(s.Since)}, {"reason", or(s.Reason)}, {"address", s.Address},
 			{"private address", s.PrivateAddress}, {"port", fmt.Sprint(s.Port)}, {"firewall", s.Firewall},
-			{"host key", s.HostKey}, {"apps", or(strings.Join(s.Apps, ", "))},
+			{"host key", s.HostKey}, {"apps", or(strings.Join(s.Apps, ", "))}, {"nginx", nginxLine(s)},
 		}
 		return sh.show(*f, s, append(table, surveyRows(s.Survey)...))
 	}
@@ -256,4 +256,16 @@ func (sh *shell) serverKey() *cobra.Command {
 		return sh.show(*f, key, [][]string{{key.Key}})
 	}
 	return cmd
+}
+
+// nginxLine says whether Nginx would take a change: a broken file, also one that
+// is not ours, is known here before it is in the way.
+func nginxLine(s client.Server) string {
+	switch {
+	case s.NginxCheckedAt.IsZero():
+		return "-"
+	case s.NginxError == "":
+		return "sound, looked at " + stamp(s.NginxCheckedAt)
+	}
+	return "refuses every change: " + s.NginxError
 }

@@ -94,7 +94,7 @@ func TestAddBackend(t *testing.T) {
 	if b.Primary || b.Placed || !b.Enabled || b.Weight != 1 || b.State() != plane.BackendDeploying || b.ServerName != "s2" || b.Ports.SiteB == 0 {
 		t.Errorf("stored as %+v", b)
 	}
-	if run.Kind != plane.RunAdd || run.BackendID != b.ID || run.ServerID != b.ServerID || len(run.Servers) != 2 || !slices.Equal(run.Locks, []string{plane.AppLock(b.AppID)}) {
+	if run.Kind != plane.RunAdd || run.BackendID != b.ID || run.ServerID != b.ServerID || len(run.Servers) != 2 || !slices.Equal(run.Locks, []string{plane.Shared(plane.AppLock(b.AppID)), plane.BackendLock(b.ID)}) {
 		t.Errorf("queued as %+v", run)
 	}
 	again := func(ctx context.Context) error {

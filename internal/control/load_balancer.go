@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"slices"
 	"strings"
 
@@ -44,7 +43,7 @@ func (c *Control) EnableBalancer(ctx context.Context, actor plane.Actor, app str
 		}
 		was := a.Balancer.Status
 		a.Balancer.Method, a.Balancer.Status, a.Balancer.Reason = cmp.Or(w.Method, a.Balancer.Method), plane.BalancerApplying, ""
-		if err := errors.Join(checkBalancer(a, backends), tx.SetBalancer(ctx, a.ID, a.Balancer)); err != nil {
+		if err := cmp.Or(checkBalancer(a, backends), tx.SetBalancer(ctx, a.ID, a.Balancer)); err != nil {
 			return "", err
 		}
 		run, err = c.enqueue(ctx, tx, actor, plane.Run{

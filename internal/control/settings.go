@@ -1,9 +1,9 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/serverplane/serverplane/internal/plane"
@@ -26,10 +26,10 @@ func (c *Control) SetBalancer(ctx context.Context, actor plane.Actor, app string
 		if err != nil {
 			return wished{}, err
 		}
-		if err := errors.Join(refuseLeaving(a), checkBalancer(a, backends), c.checkPath(a)); err != nil {
+		if err := cmp.Or(refuseLeaving(a), checkBalancer(a, backends), c.checkPath(a)); err != nil {
 			return wished{}, err
 		}
-		if err := errors.Join(tx.SetBalancer(ctx, a.ID, a.Balancer), tx.UpdateApp(ctx, a)); err != nil {
+		if err := cmp.Or(tx.SetBalancer(ctx, a.ID, a.Balancer), tx.UpdateApp(ctx, a)); err != nil {
 			return wished{}, err
 		}
 		return wished{app: a, changed: a.Balancer.Method != was.Balancer.Method, note: ch.note(was)}, nil
@@ -59,7 +59,7 @@ func (c *Control) checkPath(a plane.App) error { return a.Check(c.insecure) }
 
 func checkBalancer(a plane.App, backends []plane.Backend) error {
 	b := a.Balancer
-	if err := errors.Join(plane.CheckMethod("method", b.Method), b.Health.Check()); err != nil {
+	if err := cmp.Or(plane.CheckMethod("method", b.Method), b.Health.Check()); err != nil {
 		return err
 	}
 	if b.Health.Floor < 0 || b.Health.Floor > max(1, len(backends)) {
@@ -89,7 +89,7 @@ func (c *Control) DisableBalancer(ctx context.Context, actor plane.Actor, app st
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(refuseLeaving(a), mayDisable(a, backends, w), refuseTwice(ctx, tx, a, plane.RunDisable)); err != nil {
+		if err := cmp.Or(refuseLeaving(a), mayDisable(a, backends, w), refuseTwice(ctx, tx, a, plane.RunDisable)); err != nil {
 			return err
 		}
 		servers, err := serversOf(ctx, tx, a.ID)

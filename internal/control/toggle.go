@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -65,7 +66,7 @@ func (c *Control) SetBackend(ctx context.Context, actor plane.Actor, app, server
 		was := b
 		put(&b.Weight, ch.Weight)
 		put(&b.Backup, ch.Backup)
-		if err := errors.Join(plane.CheckWeight(b.Weight), plane.CheckBackup(a.Balancer.Method, b.Backup)); err != nil {
+		if err := cmp.Or(plane.CheckWeight(b.Weight), plane.CheckBackup(a.Balancer.Method, b.Backup)); err != nil {
 			return wished{}, err
 		}
 		if b.Backup && !was.Backup {
@@ -149,7 +150,7 @@ func (c *Control) leave(ctx context.Context, tx *store.Tx, a plane.App, b plane.
 		return plane.Conflict(fmt.Sprintf("%q is the primary of %q: its entry and the home of its data", server, a.Name),
 			"turn its own backend off with backend off, or remove the app")
 	}
-	if err := errors.Join(refuseLeaving(a), refuseUnfinished(ctx, tx, a, b)); err != nil {
+	if err := cmp.Or(refuseLeaving(a), refuseUnfinished(ctx, tx, a, b)); err != nil {
 		return err
 	}
 	if b.Removing {

@@ -151,12 +151,13 @@ func TestWireNames(t *testing.T) {
 	backend := map[string]any{
 		"server": "s1", "role": "primary", "enabled": true, "state": "unhealthy", "since": at,
 		"reason": "answered 404; expected 200, 201, 204, 301 or 302", "address": "198.18.1.1:20003", "weight": 1.0, "backup": false,
-		"release": "20260304050607-0123456", "vantage": "s1, forwarded over SSH", "answer": "HTTP 404", "checked_at": at, "latency": "3ms",
+		"release": "20260304050607-0123456", "deployment": "", "taken_out": false, "vantage": "s1, forwarded over SSH", "answer": "HTTP 404", "checked_at": at, "latency": "3ms",
 	}
 	run := map[string]any{
 		"id": "run_1", "kind": "deployment", "app": "web", "servers": []any{"s1"}, "deployment": "dep_1", "state": "running",
 		"step": "build", "done": 1.0, "total": 4.0, "actor": "me@example.com", "attempt": 1.0, "created_at": at, "started_at": at,
 	}
+	inForce := map[string]any{"in_force": true}
 	l.panel.Say(plane.EventOutput, "s1", "added 3 packages")
 	cases := []struct {
 		method, path, body string
@@ -167,8 +168,20 @@ func TestWireNames(t *testing.T) {
 		{"GET", "/apps/web/backends/s1", "", 200, backend},
 		{"GET", "/apps/web/load-balancer", "", 200, map[string]any{
 			"app": "web", "method": "round-robin", "status": "on", "backends": []any{backend},
-			"health_check": map[string]any{"path": "/up", "interval": "10s", "timeout": "5s", "fall": 2.0, "rise": 2.0},
+			"health_check": map[string]any{"path": "/up", "interval": "10s", "timeout": "5s", "fall": 2.0, "rise": 2.0, "take_out": false, "floor": 1.0},
+			"pending":      false,
 		}},
+		{"POST", "/apps/web/backends/s2/off", `{"yes":true}`, 200, inForce},
+		{"POST", "/apps/web/backends/away/off", `{}`, 202, map[string]any{"in_force": false, "run": run, "reason": "Nginx on s1 has not taken it"}},
+		{"POST", "/apps/web/backends/s2/on", "", 200, inForce},
+		{"PATCH", "/apps/web/backends/s2", `{"weight":5,"backup":false}`, 200, inForce},
+		{"PATCH", "/apps/web/load-balancer", `{"method":"ip-hash","interval":"1s"}`, 200, inForce},
+		{"GET", "/apps/web/load-balancer/preview?method=ip-hash", "", 200, map[string]any{
+			"path": "conf.d/sp-web.conf", "text": "upstream app {\n}\n", "version": "1-abc",
+		}},
+		{"POST", "/apps/web/load-balancer/disable", `{"remove_backends":true}`, 202, map[string]any{"run": run}},
+		{"DELETE", "/apps/web/backends/s2?discard=true&yes=false", "", 202, map[string]any{"run": run}},
+		{"POST", "/apps/web/backends/s2/repair", "", 202, map[string]any{"run": run}},
 		{"POST", "/apps/web/load-balancer", `{"method":"ip-hash","acknowledge":["local_writes"]}`, 202, map[string]any{"run": run}},
 		{"POST", "/apps/web/backends", `{"server":"s2","weight":3,"backup":true}`, 202, map[string]any{"run": run}},
 		{"GET", "/runs/run_1", "", 200, run},

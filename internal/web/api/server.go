@@ -106,6 +106,7 @@ func wireServer(v control.ServerView) client.Server {
 		ID: v.ID, Name: v.Name, Address: v.Address.String(), PrivateAddress: v.PrivateAddress.String(), Port: v.SSHPort,
 		HostKey: v.HostKey, Firewall: string(v.Firewall), State: string(v.State), Reason: v.Reason, Since: v.Since.UTC(),
 		Apps: some(v.Apps), Survey: wireSurvey(v.Survey), CreatedAt: v.CreatedAt.UTC(),
+		NginxError: v.NginxError, NginxCheckedAt: v.NginxCheckedAt.UTC(),
 	}
 }
 
