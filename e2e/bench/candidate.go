@@ -1,0 +1,220 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/serverplane/serverplane/internal/nginx"
+)
+
+// candidate is one way to reach the three backends.
+type candidate struct {
+	name    string
+	address string // what the visitor asks
+	files   []file // on the balancer
+	command string // what runs there; empty: nothing
+}
+
+// Names of the candidates.
+const (
+	entryName     = "entry"
+	eagerName     = "entry-eager" // the entry, with Debian's log, written for each request
+	panelName     = "panel"
+	referenceName = "reference"
+	haproxyName   = "haproxy"
+	directName    = "direct"
+)
+
+func (y yard) candidates() ([]candidate, error) {
+	entry, err := y.entry(entryName, bufferedLog, 80)
+	if err != nil {
+		return nil, err
+	}
+	eager, err := y.entry(eagerName, eagerLog, 8080)
+	if err != nil {
+		return nil, err
+	}
+	direct := candidate{name: directName, address: netip.AddrPortFrom(y.backends[0].Addr, slotA).String()}
+	return []candidate{entry, eager, y.panelStyle(), y.reference(), y.haproxy(), direct}, nil
+}
+
+// How a line per request gets into the log: together, or each by itself as
+// Debian's nginx.conf has it.
+const (
+	bufferedLog = " combined buffer=64k flush=1s"
+	eagerLog    = ""
+)
+
+// The ports of the backends' two slots.
+const (
+	slotA = 20003
+	slotB = 20004
+)
+
+func backendConf(at netip.Addr) string {
+	return fmt.Sprintf(`user www-data;
+worker_processes auto;
+pid /run/bench-backend.pid;
+error_log stderr;
+worker_rlimit_nofile 65536;
+events { worker_connections 4096; }
+http {
+    access_log off;
+    keepalive_requests 1000000;
+    default_type text/plain;
+    server {
+        listen %[1]s:%[2]d;
+        listen %[1]s:%[3]d;
+        location / { return 200 "%[4]s"; }
+    }
+}
+`, at, slotA, slotB, strings.Repeat("0123456789abcde\n", answerBytes/16))
+}
+
+// entry is what ServerPlane puts on a primary, byte for byte but for the port
+// where it is not 80. Its two files stand in a folder of their own, since the
+// one in conf.d would meet the other entry's.
+func (y yard) entry(name, log string, port uint16) (candidate, error) {
+	rendered, err := nginx.Render(y.tree())
+	if err != nil {
+		return candidate{}, err
+	}
+	dir := "/etc/bench/" + name
+	c := y.nginxCandidate(name, port, log, "    include "+dir+"/conf.d/*.conf;\n")
+	c.command = "sh -c 'mkdir -p /run/serverplane /var/lib/serverplane/live; exec " + strings.ReplaceAll(c.command, "'", `"`) + "'"
+	for _, f := range rendered.Files {
+		c.files = append(c.files, file{dir + "/" + f.Path, elsewhere(f.Text, port)})
+	}
+	return c, nil
+}
+
+// elsewhere lets a second rendering run beside the first.
+func elsewhere(text string, port uint16) string {
+	if port == 80 {
+		return text
+	}
+	return strings.NewReplacer(
+		"listen 80 ", fmt.Sprintf("listen %d ", port), "listen [::]:80 ", fmt.Sprintf("listen [::]:%d ", port),
+		nginx.VersionAddress, "127.0.0.1:20010", "127.0.0.1:20003;", "127.0.0.1:20013;", "127.0.0.1:20004;", "127.0.0.1:20014;",
+	).Replace(text)
+}
+
+func (y yard) tree() nginx.Tree {
+	at := func(a netip.Addr, port uint16) netip.AddrPort { return netip.AddrPortFrom(a, port) }
+	loopback := netip.MustParseAddr("127.0.0.1")
+	entry := &nginx.Entry{Method: nginx.RoundRobin}
+	for n, s := range y.backends {
+		entry.Backends = append(entry.Backends, nginx.Backend{
+			ID: fmt.Sprintf("bck_%016d", n), A: at(s.Addr, slotA), B: at(s.Addr, slotB), Weight: 1,
+		})
+	}
+	return nginx.Tree{Sites: []nginx.Site{{
+		App: "bench", ID: "app_0000000000000001", Trust: loopback, Entry: entry,
+		A: nginx.Local{Listen: at(loopback, slotA), Process: at(loopback, 20001)},
+		B: nginx.Local{Listen: at(loopback, slotB), Process: at(loopback, 20002)},
+	}}}
+}
+
+// nginxConf is Debian's nginx.conf with a server of its own.
+func nginxConf(name, log, http string) string {
+	return fmt.Sprintf(`user www-data;
+worker_processes auto;
+pid /run/bench-%[1]s.pid;
+error_log /var/log/nginx/error-%[1]s.log;
+worker_rlimit_nofile 65536;
+events { worker_connections 768; }
+http {
+    sendfile on;
+    tcp_nopush on;
+    types_hash_max_size 2048;
+    include /etc/nginx/mime.types;
+    default_type application/octet-stream;
+    ssl_protocols TLSv1 TLSv1.1 TLSv1.2 TLSv1.3;
+    ssl_prefer_server_ciphers on;
+    access_log /var/log/nginx/access-%[1]s.log%[2]s;
+    gzip on;
+%[3]s}
+`, name, log, http)
+}
+
+func (y yard) nginxCandidate(name string, port uint16, log, http string) candidate {
+	path := "/etc/bench/" + name + ".conf"
+	return candidate{
+		name: name, address: netip.AddrPortFrom(y.balancer.Addr, port).String(),
+		files: []file{{path, nginxConf(name, log, http)}}, command: "nginx -c " + path + " -g 'daemon off;'",
+	}
+}
+
+func (y yard) servers(line string) string {
+	var b strings.Builder
+	for n, s := range y.backends {
+		fmt.Fprintf(&b, line, n+1, netip.AddrPortFrom(s.Addr, slotA))
+	}
+	return b.String()
+}
+
+// panelStyle is what control panels write when they balance: an upstream and a
+// proxy_pass, which is HTTP/1.0 and a new connection for each request.
+func (y yard) panelStyle() candidate {
+	return y.nginxCandidate(panelName, 8081, bufferedLog, fmt.Sprintf(`    upstream bench {
+%s    }
+    server {
+        listen 8081;
+        location / {
+            proxy_pass http://bench;
+            proxy_set_header Host $host;
+            proxy_set_header X-Real-IP $remote_addr;
+            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+            proxy_set_header X-Forwarded-Proto $scheme;
+        }
+    }
+`, y.servers("        server %[2]s; # %[1]d\n")))
+}
+
+// reference is what a person writes who knows Nginx and wants only speed.
+func (y yard) reference() candidate {
+	return y.nginxCandidate(referenceName, 8082, bufferedLog, fmt.Sprintf(`    upstream bench {
+        zone bench 128k;
+%s        keepalive 64;
+    }
+    server {
+        listen 8082;
+        location / {
+            proxy_pass http://bench;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_set_header Host $host;
+            proxy_set_header X-Real-IP $remote_addr;
+            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+            proxy_set_header X-Forwarded-Proto $scheme;
+        }
+    }
+`, y.servers("        server %[2]s; # %[1]d\n")))
+}
+
+// haproxy writes a line per request to a file, as the others do.
+func (y yard) haproxy() candidate {
+	path := "/etc/bench/haproxy.cfg"
+	text := fmt.Sprintf(`global
+    maxconn 4096
+    log stdout format raw local0 info
+defaults
+    mode http
+    log global
+    option httplog
+    option forwardfor
+    timeout connect 2s
+    timeout client 60s
+    timeout server 60s
+frontend visitors
+    bind :8083
+    default_backend bench
+backend bench
+    balance roundrobin
+%s`, y.servers("    server backend%[1]d %[2]s\n"))
+	return candidate{
+		name: haproxyName, address: netip.AddrPortFrom(y.balancer.Addr, 8083).String(),
+		files: []file{{path, text}}, command: "haproxy -f " + path,
+	}
+}
