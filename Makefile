@@ -93,6 +93,11 @@ fuzz: ## each fuzz target for FUZZ (30s)
 	  done; \
 	done
 
+.PHONY: bench
+bench: setup build ## measure what things cost, on real servers, into docs/performance.md (root, 12 minutes, a quiet machine)
+	@go build -o bin/bench ./e2e/bench
+	@exec bin/bench -binary bin/serverplane -out docs/performance.md
+
 .PHONY: clean
 clean: ## remove what was built here; base images and tools in the user's cache stay
 	rm -rf bin $(OUT)

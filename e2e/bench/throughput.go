@@ -112,7 +112,6 @@ func place(ctx context.Context, s *fleet.Server, files ...file) error {
 
 // runUnit starts a program that stays, with its output in a file of its own.
 func runUnit(ctx context.Context, s *fleet.Server, name, command string) error {
-	// systemd-run returns before the program listens; the first shot would come too early.
 	_, err := s.SSH(ctx, fmt.Sprintf("mkdir -p /var/log/bench && systemd-run --quiet --unit=%[1]s -p LimitNOFILE=65536 "+
 		"-p StandardOutput=append:/var/log/bench/%[1]s.out -p StandardError=append:/var/log/bench/%[1]s.out %[2]s", name, command), nil)
 	return err
@@ -130,6 +129,10 @@ func (y yard) versions(ctx context.Context) []string {
 func (b *bench) compare(ctx context.Context, y yard, all []candidate) (map[string]sample, error) {
 	rates := map[string]sample{}
 	for _, c := range all {
+		wait := "curl --silent --output /dev/null --retry 50 --retry-delay 1 --retry-connrefused http://" + c.address + "/"
+		if _, err := y.visitor.SSH(ctx, wait, nil); err != nil {
+			return nil, err
+		}
 		if _, err := y.shoot(ctx, c, "1s"); err != nil { // warm: connections, caches, processor
 			return nil, err
 		}

@@ -2,11 +2,15 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,7 +23,7 @@ import (
 
 // How often each change is made, and how many answers are looked at after it.
 const (
-	toggles    = 30 // off and on count as one each
+	toggles    = 30 // each off and on
 	methods    = 30
 	slotMoves  = 40
 	lookedAt   = 12
@@ -30,7 +34,7 @@ const (
 
 // inForce is how long changes took, and what the entry said afterwards.
 type inForce struct {
-	took         sample // until the command returned
+	took         sample // until the call returned
 	visible      sample // until the entry's answers showed it, where that is one moment
 	contradicted int    // answers to requests sent afterwards that were still the old way
 	checked      int
@@ -87,27 +91,19 @@ func (b *bench) openShop(ctx context.Context, t *trio) error {
 // toggle takes s3 off and on again.
 func (t *trio) toggle(ctx context.Context, w *watcher) (inForce, error) {
 	var f inForce
-	for n := range toggles {
+	for n := range 2 * toggles {
 		verb := []string{"off", "on"}[n%2]
-		took, err := t.cli(ctx, "backend", verb, shop, "s3")
-		if err != nil {
+		wish := wish{"POST", "/apps/" + shop + "/backends/s3/" + verb, "{}"}
+		shows := func(by map[string]int) bool { return by["s3"] > 0 == (verb == "on") }
+		if err := f.change(ctx, t, w, wish, shows); err != nil {
 			return f, err
-		}
-		answers, err := w.after(ctx, time.Now(), lookedAt)
-		if err != nil {
-			return f, err
-		}
-		f.took.add(took)
-		f.checked++
-		if (served(answers)["s3"] > 0) != (verb == "on") {
-			f.contradicted++
 		}
 	}
 	return f, nil
 }
 
 // changeMethod goes from round robin, which shows itself by three servers in a
-// row, to IP hash, which shows itself by one.
+// row, to IP hash, which shows itself by one, and back.
 func (t *trio) changeMethod(ctx context.Context, w *watcher) (inForce, error) {
 	var f inForce
 	for n := range methods {
@@ -115,21 +111,61 @@ func (t *trio) changeMethod(ctx context.Context, w *watcher) (inForce, error) {
 		if n%2 == 1 {
 			method, wanted = "round-robin", len(t.servers)
 		}
-		took, err := t.cli(ctx, "lb", "set", shop, "--method", method)
-		if err != nil {
+		wish := wish{"PATCH", "/apps/" + shop + "/load-balancer", `{"method":"` + method + `"}`}
+		shows := func(by map[string]int) bool { return len(by) == wanted }
+		if err := f.change(ctx, t, w, wish, shows); err != nil {
 			return f, err
-		}
-		answers, err := w.after(ctx, time.Now(), lookedAt)
-		if err != nil {
-			return f, err
-		}
-		f.took.add(took)
-		f.checked++
-		if len(served(answers)) != wanted {
-			f.contradicted++
 		}
 	}
 	return f, nil
+}
+
+// change times one call of the API, and then looks at the entry's next answers.
+func (f *inForce) change(ctx context.Context, t *trio, w *watcher, wish wish, shows func(by map[string]int) bool) error {
+	begin := time.Now()
+	if err := wish.send(ctx, t.panel); err != nil {
+		return err
+	}
+	returned := time.Now()
+	answers, err := w.after(ctx, returned, lookedAt)
+	if err != nil {
+		return err
+	}
+	f.took.add(returned.Sub(begin))
+	f.checked++
+	if !shows(served(answers)) {
+		f.contradicted++
+	}
+	return nil
+}
+
+// wish is one call of the API that returns when the wish is in force.
+type wish struct{ method, path, body string }
+
+// send errs as well when the panel answers that the wish is not in force yet.
+func (w wish) send(ctx context.Context, p *lab.Panel) error {
+	req, err := http.NewRequestWithContext(ctx, w.method, p.URL+"/api/v1"+w.path, strings.NewReader(w.body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+p.Token)
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	var said struct {
+		InForce bool `json:"in_force"`
+	}
+	if err := json.Unmarshal(raw, &said); err != nil || !said.InForce {
+		return fmt.Errorf("%s %s: %s, not in force: %s", w.method, w.path, resp.Status, raw)
+	}
+	return nil
 }
 
 func served(answers []seen) map[string]int {
@@ -183,24 +219,24 @@ func (f *inForce) move(ctx context.Context, pool *remote.Pool, target remote.Tar
 	if out.Result != remote.Applied {
 		return fmt.Errorf("switch to %s: %s %s", slot, out.Result, out.Message)
 	}
-	answers, err := w.after(ctx, begin, lookedAt)
+	afterwards, err := w.after(ctx, returned, lookedAt)
 	if err != nil {
 		return err
 	}
 	f.took.add(returned.Sub(begin))
-	for _, a := range answers {
-		old := a.release == before[0].release
-		if !old && len(f.visible) < len(f.took) {
-			f.visible.add(a.done.Sub(begin))
-		}
-		if a.sent.After(returned) {
-			f.checked++
-			if old {
-				f.contradicted++
-			}
-		}
+	f.checked++
+	if slices.ContainsFunc(afterwards, func(a seen) bool { return a.release == before[0].release }) {
+		f.contradicted++
 	}
-	return nil
+	all, err := w.after(ctx, begin, 1)
+	for n := 2; err == nil; n++ { // there is one among those looked at afterwards
+		if last := all[len(all)-1]; last.release != before[0].release {
+			f.visible.add(last.done.Sub(begin))
+			return nil
+		}
+		all, err = w.after(ctx, begin, n)
+	}
+	return err
 }
 
 // startBothSlots starts the old slot again on every backend and returns which
@@ -258,12 +294,12 @@ func hostKey(s *fleet.Server) (string, error) {
 func trafficTopic(toggled, changed, moved inForce, failed, asked int) topic {
 	t := topic{
 		title: "Until a change of traffic is in force",
-		how: fmt.Sprintf("One app on three servers. The command line is started, asks the panel, and returns when the change is in force; then the entry itself is asked: "+
+		how: fmt.Sprintf("One app on three servers. The API is called and returns when the change is in force; then the entry itself is asked: "+
 			"%d answers to requests sent afterwards must all show the change. The announcement of a reload takes 300 ms of each toggle and change of method. A slot is switched "+
 			"by the server's own program over a held SSH connection, as a deployment does. Meanwhile one visitor asked the entry every %s on fresh connections.", lookedAt, watchPace),
 		rows: []row{
-			latency("`backend off` and `backend on`, until the command returns", toggled.took, forceLimit, "p95 under 800 ms"),
-			latency("`lb set --method`, until the command returns", changed.took, forceLimit, "p95 under 800 ms"),
+			latency("`backend off` and `backend on`, until the call returns", toggled.took, forceLimit, "p95 under 800 ms"),
+			latency("`lb set --method`, until the call returns", changed.took, forceLimit, "p95 under 800 ms"),
 			latency("slot switch, until the call returns", moved.took, slotLimit, "p95 under 50 ms"),
 			latency("slot switch, until the first answer of the other slot has arrived", moved.visible, slotLimit, "p95 under 50 ms"),
 		},

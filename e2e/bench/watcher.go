@@ -113,7 +113,7 @@ func sentAfter(all []seen, moment time.Time) []seen {
 	return append([]seen(nil), all...)
 }
 
-// failures counts what was not answered with 200 since a moment.
+// failures counts what was not answered with 200.
 func (w *watcher) failures() (failed, asked int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
