@@ -18,7 +18,11 @@ import (
 
 	"github.com/serverplane/serverplane/e2e/fleet"
 	"github.com/serverplane/serverplane/e2e/lab"
+	"github.com/serverplane/serverplane/internal/files"
+	"github.com/serverplane/serverplane/internal/plane"
 	"github.com/serverplane/serverplane/internal/remote"
+	"github.com/serverplane/serverplane/internal/secret"
+	"github.com/serverplane/serverplane/internal/store"
 )
 
 // How often each change is made, and how many answers are looked at after it.
@@ -266,20 +270,42 @@ func other(slot string) string {
 	return "a"
 }
 
-// hold prepares a held connection to the primary, signed in as its root.
-func (t *trio) hold(context.Context) (*remote.Pool, remote.Target, error) {
+// hold prepares a held connection to the primary, signed in as the panel does.
+func (t *trio) hold(ctx context.Context) (*remote.Pool, remote.Target, error) {
 	s := t.primary()
-	raw, err := os.ReadFile(s.KeyFile)
-	if err != nil {
-		return nil, remote.Target{}, err
-	}
-	signer, err := ssh.ParsePrivateKey(raw)
+	signer, err := panelKey(ctx, t.panel.Dir)
 	if err != nil {
 		return nil, remote.Target{}, err
 	}
 	key, err := hostKey(s)
-	target := remote.Target{ID: s.Name, Address: s.Addr.String(), User: "root", HostKey: key}
+	target := remote.Target{ID: s.Name, Address: s.Addr.String(), User: files.Login, HostKey: key}
 	return remote.NewPool(signer, slog.New(slog.DiscardHandler)), target, err
+}
+
+// panelKey opens the panel's own key in its data folder.
+func panelKey(ctx context.Context, dir string) (ssh.Signer, error) {
+	box, err := secret.Open(filepath.Join(dir, "secret.key"))
+	if err != nil {
+		return nil, err
+	}
+	s, err := store.Open(ctx, store.Config{Path: filepath.Join(dir, "serverplane.db")})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = s.Close() }() // nothing was written
+	var sealed []byte
+	err = s.Read(ctx, func(tx *store.Tx) (err error) {
+		sealed, err = tx.Setting(ctx, "panel_key")
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	raw, err := box.Unseal(sealed, plane.SealPanelKey())
+	if err != nil {
+		return nil, err
+	}
+	return ssh.ParsePrivateKey(raw)
 }
 
 // hostKey is the key the server shows, in authorized_keys form.
