@@ -19,6 +19,7 @@ type signs struct {
 	dead  map[string]bool
 	asked map[string]int
 	hook  func(id string)
+	nginx func(id string) (remote.Outcome, error)
 }
 
 func (s *signs) Check(_ context.Context, t remote.Target) error {
@@ -30,6 +31,13 @@ func (s *signs) Check(_ context.Context, t remote.Target) error {
 		return &remote.Error{Kind: remote.KindUnreachable, Target: t.ID, Op: "connecting", Err: errors.New("no route to host")}
 	}
 	return nil
+}
+
+func (s *signs) TestNginx(_ context.Context, t remote.Target) (remote.Outcome, error) {
+	if s.nginx == nil {
+		return remote.Outcome{Result: remote.Unchanged}, nil
+	}
+	return s.nginx(t.ID)
 }
 
 // lines sends each message that is logged.
@@ -50,8 +58,9 @@ func TestServersSignsOfLife(t *testing.T) {
 		return s
 	}
 	dead, back, pending, fine := p.server(1), state(p.server(2), plane.ServerUnreachable), state(p.server(3), plane.ServerPending), p.server(4)
+	broken, mute := state(p.server(6), plane.ServerFailed), state(p.server(7), plane.ServerFailed)
 	taken := p.server(5) // a Run takes it while it is asked
-	s := &signs{dead: map[string]bool{dead.ID: true, pending.ID: true, taken.ID: true}, asked: map[string]int{}}
+	s := &signs{dead: map[string]bool{dead.ID: true, pending.ID: true, taken.ID: true, mute.ID: true}, asked: map[string]int{}}
 	s.hook = func(id string) {
 		if id == taken.ID {
 			state(taken, plane.ServerProvisioning)
@@ -62,7 +71,7 @@ func TestServersSignsOfLife(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- keeper.Run(ctx) }()
-	for range 2 {
+	for range 3 {
 		if said := <-log.said; said != "server changed" {
 			t.Errorf("said %q", said)
 		}
@@ -77,13 +86,13 @@ func TestServersSignsOfLife(t *testing.T) {
 		asked  int
 	}{
 		{dead, plane.ServerUnreachable, 1}, {back, plane.ServerReady, 1}, {pending, plane.ServerPending, 0}, {fine, plane.ServerReady, 1},
-		{taken, plane.ServerProvisioning, 1},
+		{taken, plane.ServerProvisioning, 1}, {broken, plane.ServerFailed, 1}, {mute, plane.ServerFailed, 1},
 	} {
 		var got plane.Server
 		if err := p.store.Read(t.Context(), func(tx *store.Tx) (err error) { got, err = tx.Server(t.Context(), c.server.ID); return err }); err != nil {
 			t.Fatal(err)
 		}
-		if got.State != c.want || s.asked[c.server.ID] != c.asked || (c.want == plane.ServerUnreachable) != (got.Reason != "") {
+		if got.State != c.want || s.asked[c.server.ID] != c.asked || s.dead[got.ID] && c.asked > 0 && c.want != plane.ServerProvisioning != (got.Reason != "") {
 			t.Errorf("%s is %s (%q), asked %d times; want %s, %d", got.Name, got.State, got.Reason, s.asked[c.server.ID], c.want, c.asked)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -74,6 +75,33 @@ type Server struct {
 	// look of its own before it is in the way of a change; empty: it is sound.
 	NginxError     string
 	NginxCheckedAt time.Time
+}
+
+// silent begins what is added to why a server failed while it gives no sign of life.
+const silent = "; and the panel cannot sign in now: "
+
+// Heard is the state and reason after the panel asked the server for a sign of
+// life. One whose provisioning failed stays failed whatever it says, since only
+// provisioning mends that; its reason tells whether it can be reached.
+func (s Server) Heard(err error) (ServerState, string) {
+	failed, _, told := strings.Cut(s.Reason, silent)
+	switch {
+	case s.State == ServerFailed && err != nil && told:
+		return ServerFailed, s.Reason // errors of one cause differ in words
+	case s.State == ServerFailed && err != nil:
+		return ServerFailed, failed + silent + err.Error()
+	case s.State == ServerFailed:
+		return ServerFailed, failed
+	case err != nil:
+		return ServerUnreachable, err.Error()
+	}
+	return ServerReady, ""
+}
+
+// Carries tells whether the server may carry apps now: it is ready, or was
+// before a later provisioning failed.
+func (s Server) Carries() bool {
+	return s.State == ServerReady || s.State == ServerFailed && s.TreeApplied > 0
 }
 
 // Survey is what was found on a server before anything was changed.

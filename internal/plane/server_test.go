@@ -1,6 +1,7 @@
 package plane_test
 
 import (
+	"errors"
 	"net/netip"
 	"strings"
 	"testing"
@@ -106,5 +107,30 @@ func TestChoosePrivateAddress(t *testing.T) {
 	nothing, address := plane.Survey{}, netip.MustParseAddr("203.0.113.10")
 	if got := nothing.ChoosePrivateAddress(address); got != address {
 		t.Errorf("with nothing known: %s", got)
+	}
+}
+
+// TestHeard: what a failed server says changes its reason and not its state.
+func TestHeard(t *testing.T) {
+	silent := errors.New("no route to host")
+	for _, c := range []struct {
+		was    plane.ServerState
+		before string
+		err    error
+		want   plane.ServerState
+		reason string
+	}{
+		{plane.ServerReady, "", nil, plane.ServerReady, ""},
+		{plane.ServerReady, "", silent, plane.ServerUnreachable, "no route to host"},
+		{plane.ServerUnreachable, "x", nil, plane.ServerReady, ""},
+		{plane.ServerFailed, "apt", nil, plane.ServerFailed, "apt"},
+		{plane.ServerFailed, "apt", silent, plane.ServerFailed, "apt; and the panel cannot sign in now: no route to host"},
+		{plane.ServerFailed, "apt; and the panel cannot sign in now: timed out", silent, plane.ServerFailed, "apt; and the panel cannot sign in now: timed out"},
+		{plane.ServerFailed, "apt; and the panel cannot sign in now: timed out", nil, plane.ServerFailed, "apt"},
+	} {
+		state, reason := plane.Server{State: c.was, Reason: c.before}.Heard(c.err)
+		if state != c.want || reason != c.reason {
+			t.Errorf("%s %q after %v: %s %q, want %s %q", c.was, c.before, c.err, state, reason, c.want, c.reason)
+		}
 	}
 }
