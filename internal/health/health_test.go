@@ -167,6 +167,10 @@ func (v *vantage) Dial(ctx context.Context, t remote.Target, addr string) (net.C
 	return new(net.Dialer).DialContext(ctx, "tcp", s.at)
 }
 
+func (v *vantage) Stream(context.Context, remote.Target, remote.Command, func(string)) (remote.Result, error) {
+	return remote.Result{}, errors.New("no command is run here")
+}
+
 func (v *vantage) Check(context.Context, remote.Target) error { return nil }
 
 // keep runs a Keeper until stop is called or the test ends.

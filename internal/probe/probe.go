@@ -18,10 +18,12 @@ import (
 	"github.com/serverplane/serverplane/internal/remote"
 )
 
-// Dialer opens connections from a server's place in the network.
+// Dialer opens connections from a server's place in the network, and runs
+// commands there.
 type Dialer interface {
 	Dial(ctx context.Context, t remote.Target, addr string) (net.Conn, error)
 	Check(ctx context.Context, t remote.Target) error
+	Stream(ctx context.Context, t remote.Target, cmd remote.Command, line func(string)) (remote.Result, error)
 }
 
 // Question is what is asked, and from where.
@@ -35,24 +37,33 @@ type Question struct {
 	Timeout  time.Duration // for everything, connecting included
 }
 
-// Prober asks questions; it holds nothing.
+// Prober asks questions. It remembers only which servers forbid forwarding, and
+// asks by curl there.
 type Prober struct {
-	dialer Dialer
-	now    func() time.Time
+	dialer   Dialer
+	now      func() time.Time
+	couriers *couriers
 }
 
 // New returns a Prober that dials through d.
-func New(d Dialer, now func() time.Time) *Prober { return &Prober{dialer: d, now: now} }
+func New(d Dialer, now func() time.Time) *Prober {
+	return &Prober{dialer: d, now: now, couriers: newCouriers()}
+}
 
 // userAgent names ServerPlane's own requests, so that they can be left out of figures.
 const userAgent = "ServerPlane-Health/1"
 
 // Ask asks and judges the answer by the founding document's rules.
 func (p *Prober) Ask(ctx context.Context, q Question) plane.Probe {
-	ctx, cancel := context.WithTimeout(ctx, q.Timeout)
-	defer cancel()
+	if p.couriers.serve(q.From, p.now()) {
+		return p.byCurl(ctx, q)
+	}
 	begin := p.now()
 	status, err := p.get(ctx, q)
+	if remote.Forbidden(err) {
+		p.couriers.forbid(q.From, p.now().Add(forbiddenIs))
+		return p.byCurl(ctx, q)
+	}
 	result := plane.Probe{At: begin.UTC(), Vantage: q.FromName + ", forwarded over SSH", Latency: p.now().Sub(begin)}
 	if err != nil {
 		result.Verdict, result.Answer, result.Reason = p.explain(q, err)
@@ -67,6 +78,8 @@ func (p *Prober) Ask(ctx context.Context, q Question) plane.Probe {
 // would at the end of its time say only that, not what the dialer knows of
 // whose silence it was, and it logs what speaks without being asked.
 func (p *Prober) get(ctx context.Context, q Question) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, q.Timeout)
+	defer cancel()
 	req, err := request(ctx, q)
 	if err != nil {
 		return 0, err
@@ -84,10 +97,13 @@ func (p *Prober) get(ctx context.Context, q Question) (int, error) {
 	return status, err
 }
 
+// errQuestion is a question that cannot be put into words: nobody's failure.
+var errQuestion = errors.New("this cannot be asked")
+
 func request(ctx context.Context, q Question) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+q.Address+q.Path, nil)
 	if err != nil {
-		return nil, fmt.Errorf("ask %s: %w", q.Address, err)
+		return nil, fmt.Errorf("%w: %w", errQuestion, err)
 	}
 	req.Host, req.Close = q.Host, true
 	req.Header.Set("User-Agent", userAgent)
@@ -127,6 +143,9 @@ func (p *Prober) explain(q Question, err error) (plane.Verdict, string, string) 
 	case remote.KindVantage, remote.KindLost, remote.KindUnreachable, remote.KindAuth, remote.KindHostKey:
 		return plane.Blind, cause(err), "the panel cannot look from " + q.FromName + ": " + cause(err)
 	}
+	if errors.Is(err, errQuestion) {
+		return plane.Blind, err.Error(), "the panel cannot ask: " + err.Error()
+	}
 	if errors.Is(err, context.Canceled) {
 		return plane.Blind, "not asked to the end", "the panel stopped looking"
 	}
@@ -136,12 +155,21 @@ func (p *Prober) explain(q Question, err error) (plane.Verdict, string, string) 
 		return plane.Blind, cause(dead), "the panel lost sight of " + q.FromName + " while it looked"
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		return plane.Fail, "no answer", fmt.Sprintf("accepted the connection but did not answer within %s", q.Timeout)
+		return plane.Fail, "no answer", neverAnswered(q)
 	}
 	if strings.Contains(err.Error(), "malformed HTTP") {
-		return plane.Fail, "not HTTP", "answered something that is not HTTP"
+		return plane.Fail, "not HTTP", notHTTP
 	}
-	return plane.Fail, err.Error(), "closed the connection without an answer"
+	return plane.Fail, err.Error(), hungUp
+}
+
+const (
+	notHTTP = "answered something that is not HTTP"
+	hungUp  = "closed the connection without an answer"
+)
+
+func neverAnswered(q Question) string {
+	return fmt.Sprintf("accepted the connection but did not answer within %s", q.Timeout)
 }
 
 // cause is the innermost text: what the server itself said.

@@ -39,6 +39,10 @@ func (v vantage) Dial(ctx context.Context, t remote.Target, addr string) (net.Co
 
 func (v vantage) Check(context.Context, remote.Target) error { return v.dead }
 
+func (v vantage) Stream(context.Context, remote.Target, remote.Command, func(string)) (remote.Result, error) {
+	return remote.Result{}, errors.New("no command is run here")
+}
+
 func told(kind remote.Kind, t remote.Target, said string) error {
 	return &remote.Error{Kind: kind, Target: t.Address, Op: "dialling", Err: errors.New(said)}
 }
@@ -141,6 +145,10 @@ func TestAcceptsAndNeverAnswers(t *testing.T) {
 	q.Timeout = 200 * time.Millisecond
 	expect(t, ask(t, vantage{}, q), plane.Fail, "no answer", "did not answer within 200ms")
 	expect(t, ask(t, vantage{dead: told(remote.KindLost, q.From, "EOF")}, q), plane.Blind, "EOF", "the panel lost sight of s1")
+}
+
+func TestWhatCannotBeAskedIsNobodysFailure(t *testing.T) {
+	expect(t, ask(t, vantage{}, question("10.0.0.2:80", "/\n")), plane.Blind, "cannot be asked", "the panel cannot ask")
 }
 
 func TestHangsUp(t *testing.T) {

@@ -50,6 +50,12 @@ func KindOf(err error) Kind {
 	return ""
 }
 
+// Forbidden reports a server whose sshd does not let us forward: another way of asking from there may be open.
+func Forbidden(err error) bool {
+	var refused *ssh.OpenChannelError
+	return KindOf(err) == KindVantage && errors.As(err, &refused) && refused.Reason == ssh.Prohibited
+}
+
 func fail(kind Kind, t Target, op string, err error) error {
 	return &Error{Kind: kind, Target: t.name(), Op: op, Err: err}
 }
