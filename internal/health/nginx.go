@@ -173,9 +173,9 @@ func (k *Servers) settleNginx(ctx context.Context, s plane.Server, refusal strin
 	if err != nil {
 		return ignoreGone(err)
 	}
-	switch {
-	case refusal == now.NginxError:
-	case refusal == "":
+	switch refusal {
+	case now.NginxError:
+	case "":
 		k.Log.Info("nginx accepts the server's tree again", "server", s.Name)
 		k.Hub.Publish(topicTree)
 	default:
