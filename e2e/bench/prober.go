@@ -130,6 +130,11 @@ func (direct) Dial(ctx context.Context, _ remote.Target, addr string) (net.Conn,
 
 func (direct) Check(context.Context, remote.Target) error { return nil }
 
+// Stream is for servers that forbid forwarding.
+func (direct) Stream(context.Context, remote.Target, remote.Command, func(string)) (remote.Result, error) {
+	return remote.Result{}, errors.New("no command is run here")
+}
+
 type crowd struct {
 	prober *probe.Prober
 	all    sync.WaitGroup
