@@ -7,7 +7,7 @@ package playbooks
 
 import "embed"
 
-// FS is rooted at the playbooks; the guarded-change program is guard/guard.py in it.
+// FS is rooted at the playbooks; the guarded-change program is guard/guard.py in it, what moves traffic guard/switch.sh.
 //
 //go:embed *.yml tasks roles steps callback guard
 var FS embed.FS

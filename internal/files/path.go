@@ -7,6 +7,7 @@ package files
 const (
 	PanelPath     = "/etc/serverplane/panel"                     // id of the managing panel, one line; 0644 root
 	GuardPath     = "/usr/local/lib/serverplane/guard"           // the guarded-change program; 0755 root
+	SwitchPath    = "/usr/local/lib/serverplane/switch"          // makes a slot live; 0755 root
 	NginxRoot     = "/etc/nginx"                                 // what nginx.File paths are relative to
 	LiveDir       = "/var/lib/serverplane/live"                  // slot markers; 0755, for Nginx's workers look into it
 	ManifestDir   = "/var/lib/serverplane/apps"                  // 0700 root

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -14,6 +15,9 @@ import (
 
 // guardPath is where provisioning puts the guarded-change program.
 const guardPath = "/usr/local/lib/serverplane/guard"
+
+// switchPath is where it puts the program that makes a slot live.
+const switchPath = "/usr/local/lib/serverplane/switch"
 
 // Change is the complete set of our files in a server's Nginx tree. What an earlier Change put there and this one does not name
 // is removed.
@@ -64,7 +68,10 @@ func (p *Pool) Apply(ctx context.Context, t Target, c Change) (Outcome, error) {
 
 // Switch makes slot "a" or "b" of app the live one on t.
 func (p *Pool) Switch(ctx context.Context, t Target, app, slot string) (Outcome, error) {
-	return p.guard(ctx, t, nil, "switch", app, slot)
+	begin := time.Now()
+	out, err := p.program(ctx, t, nil, switchPath, app, slot)
+	out.Took = time.Since(begin)
+	return out, err
 }
 
 // TestNginx asks Nginx on t whether its live tree is sound: Unchanged, or Refused with file and line.
@@ -72,15 +79,20 @@ func (p *Pool) TestNginx(ctx context.Context, t Target) (Outcome, error) {
 	return p.guard(ctx, t, nil, "test")
 }
 
-func (p *Pool) guard(ctx context.Context, t Target, input []byte, args ...string) (Outcome, error) {
-	cmd := Command{Args: append([]string{guardPath}, args...), Stdin: bytes.NewReader(input), Sudo: true}
+func (p *Pool) guard(ctx context.Context, t Target, input []byte, verb string) (Outcome, error) {
+	return p.program(ctx, t, input, guardPath, verb)
+}
+
+// program runs one of our programs on t as root and reads its outcome.
+func (p *Pool) program(ctx context.Context, t Target, input []byte, args ...string) (Outcome, error) {
+	cmd := Command{Args: args, Stdin: bytes.NewReader(input), Sudo: true}
 	result, err := p.Exec(ctx, t, cmd)
 	if err != nil {
-		return Outcome{}, fmt.Errorf("guard %s: %w", args[0], err)
+		return Outcome{}, fmt.Errorf("%s %s: %w", path.Base(args[0]), args[1], err)
 	}
 	outcome, err := decodeOutcome(result)
 	if err != nil {
-		return Outcome{}, fmt.Errorf("guard %s on %s: %w", args[0], t.name(), err)
+		return Outcome{}, fmt.Errorf("%s %s on %s: %w", path.Base(args[0]), args[1], t.name(), err)
 	}
 	return outcome, nil
 }

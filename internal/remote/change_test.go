@@ -30,10 +30,12 @@ func provisioned(t *testing.T) (*Pool, Target) {
 
 func installGuard(t *testing.T) {
 	t.Helper()
-	program, err := os.ReadFile("../../playbooks/guard/guard.py")
-	must(t, err)
-	must(t, os.WriteFile(guardPath, program, 0o755))
-	t.Cleanup(func() { must(t, os.Remove(guardPath)) })
+	for place, source := range map[string]string{guardPath: "guard.py", switchPath: "switch.sh"} {
+		program, err := os.ReadFile("../../playbooks/guard/" + source)
+		must(t, err)
+		must(t, os.WriteFile(place, program, 0o755))
+		t.Cleanup(func() { must(t, os.Remove(place)) })
+	}
 }
 
 func TestGuardedChange(t *testing.T) {

@@ -2,7 +2,6 @@
 """The guarded-change program: the only way ServerPlane changes a server's Nginx tree.
 
     guard apply < CHANGE.json   bring our complete set of files into force, or leave everything as it was
-    guard switch APP a|b        make one slot of an app the live one
     guard test                  is the live tree sound?
     guard heal                  undo a change that a crash cut short (apply does so by itself)
     guard prepare               make the folders
@@ -45,7 +44,6 @@ ANSWERS_IN_A_ROW = 3
 
 PATH_RULE = re.compile(r"(conf\.d|modules-enabled|serverplane)(/[a-z0-9_-][a-z0-9._-]*)+")
 VERSION_RULE = re.compile(r"[A-Za-z0-9._:-]{0,80}")
-APP_RULE = re.compile(r"[a-z]([a-z0-9-]{0,22}[a-z0-9])?")
 MODE_RULE = re.compile(r"0[0-7]{3}")
 
 
@@ -573,22 +571,6 @@ def verb_heal():
         return outcome("applied" if healed else "unchanged", load_manifest()["generation"])
 
 
-def verb_switch(app, slot):
-    """One create or unlink: the entry looks for the marker at each request."""
-    if not APP_RULE.fullmatch(app) or slot not in ("a", "b"):
-        raise Refusal("want an app's name and a or b")
-    marker = "%s/%s.b" % (LIVE, app)
-    generation = load_manifest()["generation"]
-    if os.path.exists(marker) == (slot == "b"):
-        return outcome("unchanged", generation)
-    if slot == "b":
-        os.close(os.open(marker, os.O_WRONLY | os.O_CREAT, 0o644))
-    else:
-        remove(marker)
-    sync_folder(LIVE)
-    return outcome("applied", generation)
-
-
 def verb_test():
     manifest = load_manifest()
     refused = test_live()
@@ -667,8 +649,6 @@ def main(args):
         result = carry_out(verb_test, [])
     elif args == ["prepare"]:
         result = carry_out(verb_prepare, [])
-    elif len(args) == 3 and args[0] == "switch":
-        result = carry_out(verb_switch, args[1:])
     else:
         sys.stderr.write(__doc__)
         return 2

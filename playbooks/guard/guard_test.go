@@ -351,17 +351,18 @@ func TestChangesAtOnceAreOneAfterTheOther(t *testing.T) {
 func TestSwitch(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	w.guard([]byte{}, "prepare")
 	steps := []struct{ slot, want string }{{"a", "unchanged"}, {"b", "applied"}, {"b", "unchanged"}, {"a", "applied"}}
 	for _, s := range steps {
-		if o := w.guard([]byte{}, "switch", "web-api", s.slot); o.Result != s.want {
+		if o := w.switchTo("web-api", s.slot); o.Result != s.want {
 			t.Errorf("to %s: %+v, want %s", s.slot, o, s.want)
 		}
 		if w.exists("varlib/serverplane/live/web-api.b") != (s.slot == "b") {
 			t.Errorf("the marker does not say %s", s.slot)
 		}
 	}
-	for _, bad := range [][]string{{"../x", "b"}, {"web-", "b"}, {"Web", "a"}, {"web", "c"}, {"web\n", "b"}, {"", "b"}} {
-		if o := w.guard([]byte{}, "switch", bad[0], bad[1]); o.Result != "refused" {
+	for _, bad := range [][]string{{"../x", "b"}, {"web-", "b"}, {"Web", "a"}, {"web", "c"}, {"web\n", "b"}, {"", "b"}, {"web"}, {"web", "b", "c"}, {"$(id)", "b"}, {strings.Repeat("a", 25), "b"}} {
+		if o := w.switchTo(bad...); o.Result != "refused" {
 			t.Errorf("%q: %+v, want refused", bad, o)
 		}
 	}

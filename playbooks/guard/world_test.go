@@ -151,15 +151,26 @@ func encode(t *testing.T, input any) []byte {
 
 func (w *world) guard(input any, args ...string) outcome {
 	w.t.Helper()
-	cmd := w.guardCommand(input, args...)
+	return w.outcome(w.guardCommand(input, args...))
+}
+
+// switchTo runs the program that makes a slot live.
+func (w *world) switchTo(args ...string) outcome {
+	w.t.Helper()
+	script := filepath.Join(filepath.Dir(guardPath(w.t)), "switch.sh")
+	return w.outcome(w.command(append([]string{"/bin/sh", script}, args...)...))
+}
+
+func (w *world) outcome(cmd *exec.Cmd) outcome {
+	w.t.Helper()
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
-		w.t.Fatalf("guard %v: %v %s", args, err, out)
+		w.t.Fatalf("%v: %v %s", cmd.Args, err, out)
 	}
 	var o outcome
 	if err := json.Unmarshal(out, &o); err != nil {
-		w.t.Fatalf("guard %v said %q: %v", args, out, err)
+		w.t.Fatalf("%v said %q: %v", cmd.Args, out, err)
 	}
 	return o
 }

@@ -1,6 +1,6 @@
 """Makes a fresh server ready for apps.
 
-SPEC: panel (id), adopt, guard, sudoers, sshd, sysctl (texts of files).
+SPEC: panel (id), adopt, guard, switch, sudoers, sshd, sysctl (texts of files).
 """
 
 import glob
@@ -163,6 +163,7 @@ install_packages()
 calm_needrestart()
 folders()
 write("/usr/local/lib/serverplane/guard", SPEC["guard"], 0o755)
+write("/usr/local/lib/serverplane/switch", SPEC["switch"], 0o755)
 sudoers()
 sysctl()
 sshd()
