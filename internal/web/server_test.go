@@ -166,6 +166,14 @@ func TestWireNames(t *testing.T) {
 	}{
 		{"GET", "/apps/web/backends", "", 200, map[string]any{"items": []any{backend}}},
 		{"GET", "/apps/web/backends/s1", "", 200, backend},
+		{"GET", "/apps/web/backends/s1/history?changes=5&minutes=90", "", 200, map[string]any{
+			"changes": []any{map[string]any{
+				"at": at, "was": "healthy", "became": "unhealthy", "vantage": "s1, by curl", "answer": "HTTP 404", "reason": "answered 404",
+			}},
+			"minutes": []any{map[string]any{
+				"minute": "2026-03-04T05:06:00Z", "probes": 6.0, "failures": 2.0, "unknown": 1.0, "latency": "12ms", "slowest": "40ms",
+			}},
+		}},
 		{"GET", "/apps/web/load-balancer", "", 200, map[string]any{
 			"app": "web", "method": "round-robin", "status": "on", "backends": []any{backend},
 			"health_check": map[string]any{"path": "/up", "interval": "10s", "timeout": "5s", "fall": 2.0, "rise": 2.0, "take_out": false, "floor": 1.0},
@@ -239,6 +247,7 @@ func TestWishesArriveWhole(t *testing.T) {
 		{"POST", "/apps/web/variables/unset", `{"names":["A"]}`, "UnsetVariables", []string{"A"}},
 		{"POST", "/apps/web/deployments", `{"ref":"v1"}`, "Deploy", control.DeployWish{Ref: "v1"}},
 		{"POST", "/apps/web/load-balancer", `{"method":"ip-hash","acknowledge":["local_writes"]}`, "EnableBalancer", control.BalancerWish{Method: plane.IPHash, Acknowledge: []string{"local_writes"}}},
+		{"GET", "/apps/web/backends/s1/history?changes=5&minutes=90", "", "BackendHistory", control.HistoryWish{Changes: 5, Reach: 90 * time.Minute}},
 		{"POST", "/apps/web/backends", `{"server":"s2","weight":3,"backup":true}`, "AddBackend", control.BackendWish{Server: "s2", Weight: 3, Backup: true}},
 		{"GET", "/runs?app=web&before=run_9&limit=3", ``, "Runs", control.RunFilter{App: "web", Before: "run_9", Limit: 3}},
 		{"GET", "/runs", ``, "Runs", control.RunFilter{Limit: 50}},
@@ -280,6 +289,7 @@ func TestNamesArrive(t *testing.T) {
 		{"GET", "/apps/shop/backends", "", "Backends", "shop"},
 		{"POST", "/apps/shop/backends", `{"server":"s9"}`, "AddBackend of", "shop"},
 		{"GET", "/apps/shop/backends/s9", "", "Backend of", "shop"},
+		{"GET", "/apps/shop/backends/s9/history", "", "BackendHistory of", "shop"},
 		{"GET", "/apps/shop/backends/s9", "", "Backend", "s9"},
 		{"GET", "/runs/run_9", "", "Run", "run_9"},
 		{"GET", "/runs/run_9/events", "", "Events of", "run_9"},

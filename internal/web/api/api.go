@@ -31,6 +31,7 @@ type Control interface {
 	BalancerVerbs
 	TrafficVerbs
 	BackendVerbs
+	HistoryVerbs
 	RunVerbs
 	AuditVerbs
 }
@@ -71,6 +72,7 @@ func New(mux *http.ServeMux, c Config) *API {
 	a.routeBalancer()
 	a.routeTraffic()
 	a.routeBackends()
+	a.routeHistory()
 	a.routeRuns()
 	a.routeAudits()
 	a.routeDescription()
