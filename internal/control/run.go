@@ -141,6 +141,9 @@ func cancelQueued(ctx context.Context, tx *store.Tx, r plane.Run, now time.Time)
 	if r.Kind == plane.RunProvision {
 		return cancelQueuedProvisioning(ctx, tx, r, now)
 	}
+	if r.Kind == plane.RunLeave || r.Kind == plane.RunAdd {
+		return cancelQueuedBackend(ctx, tx, r)
+	}
 	if r.Kind == plane.RunEnable {
 		a, err := tx.App(ctx, r.AppID)
 		if err != nil {
@@ -150,6 +153,21 @@ func cancelQueued(ctx context.Context, tx *store.Tx, r plane.Run, now time.Time)
 		return tx.SetBalancer(ctx, a.ID, a.Balancer)
 	}
 	return nil
+}
+
+// cancelQueuedBackend says what a backend is left as: on its way in or out, and
+// how to go on. One that was to be removed is out of the upstream already.
+func cancelQueuedBackend(ctx context.Context, tx *store.Tx, r plane.Run) error {
+	b, err := tx.Backend(ctx, r.BackendID)
+	if err != nil || b.Placed && !b.Removing {
+		return err
+	}
+	h := b.Health
+	h.Reason = "adding it was cancelled before it began; backend add again continues"
+	if b.Removing {
+		h.Reason = "its removal was cancelled before it began; it is out of the upstream, backend remove again continues"
+	}
+	return tx.SetHealth(ctx, b.ID, h)
 }
 
 // formerStatus is what the load balancer was before its enabling was asked for.
