@@ -102,7 +102,7 @@ func (p *panel) backend(a plane.App, s plane.Server, status int, change ...func(
 	port := 20001 + 4*len(p.sites)
 	p.mu.Unlock()
 	b := plane.Backend{
-		ID: plane.NewID(plane.PrefixBackend), AppID: a.ID, ServerID: s.ID, Primary: s.ID == a.ServerID, Enabled: true, Placed: true, Weight: 1,
+		ID: plane.NewID(plane.PrefixBackend), AppID: a.ID, ServerID: s.ID, Primary: s.ID == a.ServerID, Enabled: true, Placed: true, Weight: 1, DeploymentID: a.LiveID,
 		Ports: plane.Ports{ProcessA: port, ProcessB: port + 1, SiteA: port + 2, SiteB: port + 3}, SeenAs: netip.MustParseAddr("127.0.0.1"),
 		Health: plane.Health{State: plane.BackendDeploying, Since: p.begun}, CreatedAt: p.begun,
 	}

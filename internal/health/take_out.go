@@ -2,6 +2,7 @@ package health
 
 import (
 	"context"
+	"slices"
 
 	"github.com/serverplane/serverplane/internal/plane"
 	"github.com/serverplane/serverplane/internal/store"
@@ -35,9 +36,11 @@ func (k *Keeper) takeOut(ctx context.Context, s scene) {
 	}
 }
 
-// misplaced are the backends that are out and should be in, or the reverse.
+// misplaced are the backends that are out and should be in, or the reverse. One
+// that is behind gets no visitors anyway, so it counts for no floor.
 func misplaced(a plane.App, all []plane.Backend) []plane.Backend {
-	out := a.Balancer.Health.KeptOut(all)
+	current := slices.DeleteFunc(slices.Clone(all), func(b plane.Backend) bool { return !b.Current(a) })
+	out := a.Balancer.Health.KeptOut(current)
 	var wrong []plane.Backend
 	for _, b := range all {
 		if b.TakenOut != out[b.ID] {
