@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +13,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/serverplane/serverplane/client"
 	"github.com/serverplane/serverplane/e2e/fleet"
 	"github.com/serverplane/serverplane/e2e/lab"
 	"github.com/serverplane/serverplane/internal/files"
@@ -96,10 +94,13 @@ func (b *bench) openShop(ctx context.Context, t *trio) error {
 func (t *trio) toggle(ctx context.Context, w *watcher) (inForce, error) {
 	var f inForce
 	for n := range 2 * toggles {
-		verb := []string{"off", "on"}[n%2]
-		wish := wish{"POST", "/apps/" + shop + "/backends/s3/" + verb, "{}"}
-		shows := func(by map[string]int) bool { return by["s3"] > 0 == (verb == "on") }
-		if err := f.change(ctx, t, w, wish, shows); err != nil {
+		on := n%2 == 1
+		wish := func() (client.Steered, error) { return t.api.SwitchBackendOff(ctx, shop, "s3", client.BackendOff{}) }
+		if on {
+			wish = func() (client.Steered, error) { return t.api.SwitchBackendOn(ctx, shop, "s3") }
+		}
+		shows := func(by map[string]int) bool { return by["s3"] > 0 == on }
+		if err := f.change(ctx, w, wish, shows); err != nil {
 			return f, err
 		}
 	}
@@ -115,9 +116,11 @@ func (t *trio) changeMethod(ctx context.Context, w *watcher) (inForce, error) {
 		if n%2 == 1 {
 			method, wanted = "round-robin", len(t.servers)
 		}
-		wish := wish{"PATCH", "/apps/" + shop + "/load-balancer", `{"method":"` + method + `"}`}
+		wish := func() (client.Steered, error) {
+			return t.api.SetBalancer(ctx, shop, client.BalancerChange{Method: &method})
+		}
 		shows := func(by map[string]int) bool { return len(by) == wanted }
-		if err := f.change(ctx, t, w, wish, shows); err != nil {
+		if err := f.change(ctx, w, wish, shows); err != nil {
 			return f, err
 		}
 	}
@@ -125,12 +128,16 @@ func (t *trio) changeMethod(ctx context.Context, w *watcher) (inForce, error) {
 }
 
 // change times one call of the API, and then looks at the entry's next answers.
-func (f *inForce) change(ctx context.Context, t *trio, w *watcher, wish wish, shows func(by map[string]int) bool) error {
+func (f *inForce) change(ctx context.Context, w *watcher, wish func() (client.Steered, error), shows func(by map[string]int) bool) error {
 	begin := time.Now()
-	if err := wish.send(ctx, t.panel); err != nil {
+	steered, err := wish()
+	returned := time.Now()
+	if err != nil {
 		return err
 	}
-	returned := time.Now()
+	if !steered.InForce {
+		return fmt.Errorf("the call returned before the change was in force: %s", steered.Reason)
+	}
 	answers, err := w.after(ctx, returned, lookedAt)
 	if err != nil {
 		return err
@@ -139,35 +146,6 @@ func (f *inForce) change(ctx context.Context, t *trio, w *watcher, wish wish, sh
 	f.checked++
 	if !shows(served(answers)) {
 		f.contradicted++
-	}
-	return nil
-}
-
-// wish is one call of the API that returns when the wish is in force.
-type wish struct{ method, path, body string }
-
-// send errs as well when the panel answers that the wish is not in force yet.
-func (w wish) send(ctx context.Context, p *lab.Panel) error {
-	req, err := http.NewRequestWithContext(ctx, w.method, p.URL+"/api/v1"+w.path, strings.NewReader(w.body))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Authorization", "Bearer "+p.Token)
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	raw, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return err
-	}
-	var said struct {
-		InForce bool `json:"in_force"`
-	}
-	if err := json.Unmarshal(raw, &said); err != nil || !said.InForce {
-		return fmt.Errorf("%s %s: %s, not in force: %s", w.method, w.path, resp.Status, raw)
 	}
 	return nil
 }
