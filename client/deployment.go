@@ -27,7 +27,8 @@ type Deployment struct {
 
 // DeployWish says what to deploy.
 type DeployWish struct {
-	Ref string `json:"ref,omitempty" doc:"commit, tag or branch; the app's branch if left out"`
+	Ref     string   `json:"ref,omitempty" doc:"commit, tag or branch; the app's branch if left out"`
+	Without []string `json:"without,omitempty" nullable:"false" doc:"names of servers that take no part; they are behind afterwards"`
 }
 
 // Deployed is a new deployment and its Run.

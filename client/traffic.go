@@ -13,6 +13,10 @@ type Steered struct {
 	InForce bool   `json:"in_force"`
 	Run     *Run   `json:"run,omitempty" doc:"waits until it is in force; left out when it is"`
 	Reason  string `json:"reason,omitempty" doc:"why it is not in force yet"`
+
+	// What the wish was about, as it is now: one of the two.
+	Backend      *Backend      `json:"backend,omitempty"`
+	LoadBalancer *LoadBalancer `json:"load_balancer,omitempty"`
 }
 
 // BackendOff is the wish to keep visitors from a backend.
@@ -48,6 +52,7 @@ type BalancerChange struct {
 // DisableWish is the wish to end load balancing.
 type DisableWish struct {
 	RemoveBackends bool `json:"remove_backends,omitempty"`
+	Discard        bool `json:"discard,omitempty" doc:"with remove_backends: pack no files that exist nowhere else"`
 }
 
 // Preview is a file of the entry's Nginx as it would be.

@@ -11,6 +11,7 @@ func (sh *shell) deploy() *cobra.Command {
 	cmd := &cobra.Command{Use: "deploy APP", Short: "Make a commit live on every backend", Args: cobra.ExactArgs(1)}
 	wait := waitFlag(cmd)
 	cmd.Flags().StringVar(&w.Ref, "ref", "", "commit, tag or branch (default: the app's branch)")
+	cmd.Flags().StringArrayVar(&w.Without, "without", nil, "server that takes no part and is behind afterwards; may be repeated")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c, err := sh.panel()
 		if err != nil {

@@ -12,30 +12,49 @@ import (
 	"github.com/serverplane/serverplane/client"
 )
 
-// steered ends a command about traffic: in force, or wished and why not yet.
-func (sh *shell) steered(s client.Steered, what string) error {
-	if s.InForce {
+// steered ends a command about traffic: in force, or wished and why not yet. The
+// Run that goes on with it is followed, if asked, or named.
+func (sh *shell) steered(ctx context.Context, c *client.Client, s client.Steered, what string, wait bool) error {
+	switch {
+	case s.InForce:
 		sh.say("%s; in force", what)
 		return nil
-	}
-	if s.Run == nil {
+	case s.Run == nil:
 		return fmt.Errorf("%s: not in force: %s", what, or(s.Reason))
+	case wait:
+		sh.say("%s: wished, not in force yet: %s", what, or(s.Reason))
+		return sh.begun(ctx, c, *s.Run, true)
 	}
 	fmt.Fprintln(sh.Out, s.Run.ID)
 	return fmt.Errorf("%s: wished, not in force yet: %s; %s goes on with it (serverplane run log %s --follow)", what, or(s.Reason), s.Run.ID, s.Run.ID)
 }
 
-// needsYes turns the panel's demand for consent into a usage error that names --yes.
-func needsYes(err error) error {
-	if refused, ok := errors.AsType[*client.Error](err); ok && refused.Field == "yes" {
+// surely does what may need a person's consent. Only the panel knows whether it
+// does: it refuses at the field "yes" then. The person is asked, and where there
+// is none, it is a usage error that names --yes.
+func (sh *shell) surely(yes bool, name string, do func(yes bool) error) error {
+	err := do(yes)
+	refused, is := errors.AsType[*client.Error](err)
+	if yes || !is || refused.Field != "yes" {
+		return err
+	}
+	if !sh.IsTerminal {
 		return &usageError{text: refused.Message, hint: refused.Hint}
 	}
-	return err
+	if err := sh.consent(false, "visitors: "+refused.Message, name); err != nil {
+		return err
+	}
+	return do(true)
+}
+
+func sureFlag(cmd *cobra.Command) *bool {
+	return cmd.Flags().Bool("yes", false, "even if it is the last healthy one")
 }
 
 // steering is a command about one backend's traffic.
 func (sh *shell) steering(use, short string, do func(ctx context.Context, c *client.Client, app, server string) (client.Steered, string, error)) *cobra.Command {
 	cmd := &cobra.Command{Use: use + " APP SERVER", Short: short, Args: cobra.ExactArgs(2)}
+	wait := cmd.Flags().Bool("wait", false, "if it is not in force in time, follow the Run that goes on with it")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c, err := sh.panel()
 		if err != nil {
@@ -43,50 +62,56 @@ func (sh *shell) steering(use, short string, do func(ctx context.Context, c *cli
 		}
 		done, what, err := do(cmd.Context(), c, args[0], args[1])
 		if err != nil {
-			return needsYes(err)
+			return err
 		}
-		return sh.steered(done, what)
+		return sh.steered(cmd.Context(), c, done, what, *wait)
 	}
 	return cmd
 }
 
 func (sh *shell) backendOff() *cobra.Command {
-	var w client.BackendOff
-	cmd := sh.steering("off", "Keep visitors from a backend", func(ctx context.Context, c *client.Client, app, server string) (client.Steered, string, error) {
-		done, err := c.SwitchBackendOff(ctx, app, server, w)
+	var yes *bool
+	cmd := sh.steering("off", "Keep visitors from a backend; it stays deployed", func(ctx context.Context, c *client.Client, app, server string) (done client.Steered, what string, err error) {
+		err = sh.surely(*yes, server, func(yes bool) (err error) {
+			done, err = c.SwitchBackendOff(ctx, app, server, client.BackendOff{Yes: yes})
+			return err
+		})
 		return done, server + " is off for " + app, err
 	})
-	cmd.Flags().BoolVar(&w.Yes, "yes", false, "even if it is the last healthy one")
+	yes = sureFlag(cmd)
 	return cmd
 }
 
 func (sh *shell) backendOn() *cobra.Command {
-	return sh.steering("on", "Let visitors reach a backend again", func(ctx context.Context, c *client.Client, app, server string) (client.Steered, string, error) {
+	return sh.steering("on", "Let visitors reach a backend again; one that is behind catches up first", func(ctx context.Context, c *client.Client, app, server string) (client.Steered, string, error) {
 		done, err := c.SwitchBackendOn(ctx, app, server)
-		if err != nil || done.Run == nil || done.Run.Kind != "backend-repair" {
-			return done, server + " is on for " + app, err
-		}
-		sh.say("%s: %s", server, done.Reason)
-		return done, server + " is on for " + app, nil
+		return done, server + " is on for " + app, err
 	})
 }
 
 func (sh *shell) backendSet() *cobra.Command {
-	var ch client.BackendChange
 	var weight int
 	var backup bool
+	var yes *bool
 	var cmd *cobra.Command
-	cmd = sh.steering("set", "Change a backend's share of visitors", func(ctx context.Context, c *client.Client, app, server string) (client.Steered, string, error) {
+	cmd = sh.steering("set", "Change a backend's share of visitors", func(ctx context.Context, c *client.Client, app, server string) (done client.Steered, what string, err error) {
 		if !anyChanged(cmd, "weight", "backup") {
-			return client.Steered{}, "", usagef("say what to change: --weight N, --backup, --backup=false")
+			return done, "", usagef("say what to change: --weight N, --backup, --backup=false")
 		}
-		ch.Weight, ch.Backup = given(cmd, "weight", &weight), given(cmd, "backup", &backup)
-		done, err := c.SetBackend(ctx, app, server, ch)
+		if weight < 1 || weight > 100 {
+			return done, "", usagef("--weight: must be 1 to 100")
+		}
+		ch := client.BackendChange{Weight: given(cmd, "weight", &weight), Backup: given(cmd, "backup", &backup)}
+		err = sh.surely(*yes, server, func(yes bool) (err error) {
+			ch.Yes = yes
+			done, err = c.SetBackend(ctx, app, server, ch)
+			return err
+		})
 		return done, server + " is changed for " + app, err
 	})
 	cmd.Flags().IntVar(&weight, "weight", 1, "1 to 100: its share of visitors")
-	cmd.Flags().BoolVar(&backup, "backup", false, "gets visitors only when no other backend serves")
-	cmd.Flags().BoolVar(&ch.Yes, "yes", false, "even if it is the last healthy one")
+	cmd.Flags().BoolVar(&backup, "backup", false, "gets visitors only when no other backend serves; --backup=false ends that")
+	yes = sureFlag(cmd)
 	return cmd
 }
 
@@ -153,15 +178,20 @@ func (sh *shell) backendRemove() *cobra.Command {
 	cmd := &cobra.Command{Use: "remove APP SERVER", Short: "Take a backend away from an app, or go on with that", Args: cobra.ExactArgs(2)}
 	wait := waitFlag(cmd)
 	cmd.Flags().BoolVar(&r.Discard, "discard", false, "do not pack the files that exist nowhere else")
-	cmd.Flags().BoolVar(&r.Yes, "yes", false, "even if it is the last healthy one")
+	yes := sureFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c, err := sh.panel()
 		if err != nil {
 			return err
 		}
-		work, err := c.RemoveBackend(cmd.Context(), args[0], args[1], r)
+		var work client.Work
+		err = sh.surely(*yes, args[1], func(yes bool) (err error) {
+			r.Yes = yes
+			work, err = c.RemoveBackend(cmd.Context(), args[0], args[1], r)
+			return err
+		})
 		if err != nil {
-			return needsYes(err)
+			return err
 		}
 		return sh.withReceipt(cmd.Context(), c, work.Run, *wait)
 	}
@@ -202,6 +232,7 @@ func (sh *shell) balancerSet() *cobra.Command {
 	var fall, rise, floor int
 	var takeOut bool
 	cmd := &cobra.Command{Use: "set APP", Short: "Change method and health check", Args: cobra.ExactArgs(1)}
+	wait := cmd.Flags().Bool("wait", false, "if it is not in force in time, follow the Run that goes on with it")
 	cmd.Flags().StringVar(&method, "method", "", "round-robin, least-connections or ip-hash")
 	cmd.Flags().StringVar(&path, "health-path", "/", "what backends are asked for")
 	cmd.Flags().DurationVar(&interval, "interval", 10*time.Second, "1s to 5m between two questions")
@@ -227,7 +258,7 @@ func (sh *shell) balancerSet() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return sh.steered(done, "load balancer of "+args[0]+" is changed")
+		return sh.steered(cmd.Context(), c, done, "load balancer of "+args[0]+" is changed", *wait)
 	}
 	return cmd
 }
@@ -248,8 +279,8 @@ func (sh *shell) balancerPreview() *cobra.Command {
 		if *f == "json" {
 			return sh.show(*f, p, nil)
 		}
-		fmt.Fprintf(sh.Out, "# /etc/nginx/%s\n%s", p.Path, p.Text)
-		return nil
+		_, err = fmt.Fprint(sh.Out, clean(fmt.Sprintf("# /etc/nginx/%s\n%s", p.Path, p.Text)))
+		return err
 	}
 	return cmd
 }
@@ -259,7 +290,11 @@ func (sh *shell) balancerDisable() *cobra.Command {
 	cmd := &cobra.Command{Use: "disable APP", Short: "Move all traffic to the primary", Args: cobra.ExactArgs(1)}
 	wait := waitFlag(cmd)
 	cmd.Flags().BoolVar(&w.RemoveBackends, "remove-backends", false, "and remove the other backends; without it they stay deployed and off")
+	cmd.Flags().BoolVar(&w.Discard, "discard", false, "with --remove-backends: do not pack the files that exist nowhere else")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if w.Discard && !w.RemoveBackends {
+			return usagef("--discard goes with --remove-backends")
+		}
 		c, err := sh.panel()
 		if err != nil {
 			return err

@@ -30,7 +30,7 @@ func (c *Control) CreateApp(ctx context.Context, actor plane.Actor, w AppWish) (
 	err := c.change(ctx, actor, "app.create", w.Name, func(tx *store.Tx) error {
 		server, err := serverByName(ctx, tx, w.Server)
 		if err != nil {
-			return err
+			return inField("server", err)
 		}
 		if err := c.settle(ctx, tx, &app, server); err != nil || w.NoDeploy {
 			return err

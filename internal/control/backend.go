@@ -20,6 +20,9 @@ func (c *Control) AddBackend(ctx context.Context, actor plane.Actor, app string,
 	if err := plane.CheckWeight(w.Weight); err != nil {
 		return plane.Run{}, err
 	}
+	if err := plane.CheckAcknowledged("acknowledge", w.Acknowledge); err != nil {
+		return plane.Run{}, err
+	}
 	var run plane.Run
 	err := c.changeNoting(ctx, actor, "backend.add", app+" on "+w.Server, func(tx *store.Tx) (string, error) {
 		a, err := appByName(ctx, tx, app)
@@ -28,7 +31,7 @@ func (c *Control) AddBackend(ctx context.Context, actor plane.Actor, app string,
 		}
 		s, err := serverByName(ctx, tx, w.Server)
 		if err != nil {
-			return "", err
+			return "", inField("server", err)
 		}
 		b, err := c.joinBackend(ctx, tx, a, s, w)
 		if err != nil {

@@ -98,10 +98,14 @@ func (c *Control) changeNoting(ctx context.Context, actor plane.Actor, action, s
 		if err != nil {
 			return err
 		}
-		return tx.AppendAudit(ctx, plane.Audit{
-			ID: plane.NewID(plane.PrefixAudit), Time: c.now().UTC(), UserID: actor.UserID, Email: actor.Email,
-			From: actor.From, Action: action, Subject: subject, Detail: detail,
-		})
+		return c.audit(ctx, tx, actor, action, subject, detail)
+	})
+}
+
+func (c *Control) audit(ctx context.Context, tx *store.Tx, actor plane.Actor, action, subject, detail string) error {
+	return tx.AppendAudit(ctx, plane.Audit{
+		ID: plane.NewID(plane.PrefixAudit), Time: c.now().UTC(), UserID: actor.UserID, Email: actor.Email,
+		From: actor.From, Action: action, Subject: subject, Detail: detail,
 	})
 }
 
@@ -114,12 +118,20 @@ func (c *Control) enqueue(ctx context.Context, tx *store.Tx, actor plane.Actor, 
 	return r, nil
 }
 
+// serverByName and appByName ask the store only for what can be a name: a byte
+// that one database takes and another refuses must not make a difference.
 func serverByName(ctx context.Context, tx *store.Tx, name string) (plane.Server, error) {
+	if plane.CheckName("name", name) != nil {
+		return plane.Server{}, plane.NotFound("server", name)
+	}
 	s, err := tx.ServerByName(ctx, name)
 	return s, orNotFound(err, "server", name)
 }
 
 func appByName(ctx context.Context, tx *store.Tx, name string) (plane.App, error) {
+	if plane.CheckName("name", name) != nil {
+		return plane.App{}, plane.NotFound("app", name)
+	}
 	a, err := tx.AppByName(ctx, name)
 	return a, orNotFound(err, "app", name)
 }
@@ -129,4 +141,15 @@ func orNotFound(err error, noun, name string) error {
 		return plane.NotFound(noun, name)
 	}
 	return err
+}
+
+// inField says which field of the wish an error is about.
+func inField(field string, err error) error {
+	told, ok := errors.AsType[*plane.Error](err)
+	if !ok {
+		return err
+	}
+	at := *told
+	at.Field = field
+	return &at
 }

@@ -1,9 +1,12 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/serverplane/serverplane/internal/plane"
 	"github.com/serverplane/serverplane/internal/store"
@@ -18,16 +21,18 @@ func (c *Control) Deploy(ctx context.Context, actor plane.Actor, app string, w D
 	}
 	var deployment plane.Deployment
 	var run plane.Run
-	err := c.change(ctx, actor, "app.deploy", app, func(tx *store.Tx) error {
+	err := c.changeNoting(ctx, actor, "app.deploy", app, func(tx *store.Tx) (string, error) {
 		a, err := appByName(ctx, tx, app)
 		if err != nil {
-			return err
+			return "", err
 		}
-		if w.Ref == "" {
-			w.Ref = a.Branch
+		detail, err := mayDeployWithout(ctx, tx, a, w.Without)
+		if err != nil {
+			return "", err
 		}
-		deployment, run, err = c.deploy(ctx, tx, actor, a, deployOrder{trigger: plane.TriggerManual, ref: w.Ref})
-		return err
+		order := deployOrder{trigger: plane.TriggerManual, ref: cmp.Or(w.Ref, a.Branch), without: w.Without}
+		deployment, run, err = c.deploy(ctx, tx, actor, a, order)
+		return detail, err
 	})
 	if err != nil {
 		return plane.Deployment{}, plane.Run{}, err
@@ -42,6 +47,43 @@ type deployOrder struct {
 	trigger plane.Trigger
 	ref     string
 	from    *plane.Deployment
+	without []string // names of servers that take no part
+}
+
+// deploying is what a Run that deploys is told.
+type deploying struct {
+	Without []string `json:"without"`
+}
+
+func (o deployOrder) args() (json.RawMessage, error) {
+	if len(o.without) == 0 {
+		return nil, nil
+	}
+	raw, err := json.Marshal(deploying{Without: o.without})
+	if err != nil {
+		return nil, fmt.Errorf("encode who takes no part: %w", err)
+	}
+	return raw, nil
+}
+
+// mayDeployWithout holds that who is left out has a backend of the app, and that
+// the primary, where the switch happens, is not among them.
+func mayDeployWithout(ctx context.Context, tx *store.Tx, a plane.App, without []string) (detail string, err error) {
+	if len(without) == 0 {
+		return "", nil
+	}
+	for i, name := range without {
+		_, b, err := namedBackend(ctx, tx, a.Name, name)
+		switch {
+		case err != nil:
+			return "", inField("without", err)
+		case b.Primary:
+			return "", plane.Invalid("without", name+" is the primary, where visitors arrive", "name other servers")
+		case slices.Contains(without[:i], name):
+			return "", plane.Invalid("without", name+" is given twice", "name each once")
+		}
+	}
+	return "without " + strings.Join(without, ", "), nil
 }
 
 // deploy writes a deployment with its own copy of spec and variables, and its Run.
@@ -64,8 +106,12 @@ func (c *Control) deploy(ctx context.Context, tx *store.Tx, actor plane.Actor, a
 	if err != nil {
 		return plane.Deployment{}, plane.Run{}, err
 	}
+	args, err := o.args()
+	if err != nil {
+		return plane.Deployment{}, plane.Run{}, err
+	}
 	run, err := c.enqueue(ctx, tx, actor, plane.Run{
-		Kind: plane.RunDeploy, AppID: a.ID, DeploymentID: d.ID, Servers: servers, Locks: []string{plane.AppLock(a.ID)},
+		Kind: plane.RunDeploy, AppID: a.ID, DeploymentID: d.ID, Servers: servers, Locks: []string{plane.AppLock(a.ID)}, Args: args,
 	})
 	if err != nil {
 		return plane.Deployment{}, plane.Run{}, err

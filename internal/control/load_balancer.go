@@ -28,6 +28,9 @@ func (c *Control) EnableBalancer(ctx context.Context, actor plane.Actor, app str
 			"files written on one backend do not exist on the others; ServerPlane never syncs files",
 			"make the app stateless, then send acknowledge ["+WarningFiles+"] (lb enable --yes)")
 	}
+	if err := plane.CheckAcknowledged("acknowledge", w.Acknowledge); err != nil {
+		return plane.Run{}, err
+	}
 	var run plane.Run
 	err := c.changeNoting(ctx, actor, "lb.enable", app, func(tx *store.Tx) (string, error) {
 		a, err := appByName(ctx, tx, app)
@@ -37,13 +40,13 @@ func (c *Control) EnableBalancer(ctx context.Context, actor plane.Actor, app str
 		if err := mayEnable(a); err != nil {
 			return "", err
 		}
-		backends, err := tx.BackendsOf(ctx, a.ID)
+		seats, err := seatsOf(ctx, tx, a)
 		if err != nil {
 			return "", err
 		}
 		was := a.Balancer.Status
 		a.Balancer.Method, a.Balancer.Status, a.Balancer.Reason = cmp.Or(w.Method, a.Balancer.Method), plane.BalancerApplying, ""
-		if err := cmp.Or(checkBalancer(a, backends), tx.SetBalancer(ctx, a.ID, a.Balancer)); err != nil {
+		if err := cmp.Or(checkBalancer(a, seats), tx.SetBalancer(ctx, a.ID, a.Balancer)); err != nil {
 			return "", err
 		}
 		run, err = c.enqueue(ctx, tx, actor, plane.Run{

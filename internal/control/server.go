@@ -257,6 +257,9 @@ func writeOff(ctx context.Context, tx *store.Tx, s plane.Server, forget bool) (s
 			return "", err
 		}
 	}
+	if len(names) == 0 {
+		return "", nil
+	}
 	return "written off, left on the server: " + strings.Join(names, ", "), nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/serverplane/serverplane/internal/plane"
 	"github.com/serverplane/serverplane/internal/recipe"
@@ -22,17 +23,18 @@ func (c *Control) SetBalancer(ctx context.Context, actor plane.Actor, app string
 		}
 		was := a
 		ch.apply(&a)
-		backends, err := tx.BackendsOf(ctx, a.ID)
+		seats, err := seatsOf(ctx, tx, a)
 		if err != nil {
 			return wished{}, err
 		}
-		if err := cmp.Or(refuseLeaving(a), checkBalancer(a, backends), c.checkPath(a)); err != nil {
+		if err := cmp.Or(refuseLeaving(a), checkBalancer(a, seats), c.checkPath(a)); err != nil {
 			return wished{}, err
 		}
 		if err := cmp.Or(tx.SetBalancer(ctx, a.ID, a.Balancer), tx.UpdateApp(ctx, a)); err != nil {
 			return wished{}, err
 		}
-		return wished{app: a, changed: a.Balancer.Method != was.Balancer.Method, note: ch.note(was)}, nil
+		note := whatChanged(was, a)
+		return wished{app: a, changed: a.Balancer.Method != was.Balancer.Method, beside: note != "", note: note}, nil
 	})
 }
 
@@ -47,27 +49,34 @@ func (ch BalancerChange) apply(a *plane.App) {
 	put(&a.Spec.HealthPath, ch.HealthPath)
 }
 
-// note is what the audit log keeps: from which method to which.
-func (ch BalancerChange) note(was plane.App) string {
-	if ch.Method == nil {
-		return ""
+// whatChanged is what the audit log keeps; empty where nothing did.
+func whatChanged(was, is plane.App) string {
+	var told []string
+	if m := is.Balancer.Method; m != was.Balancer.Method {
+		told = append(told, fmt.Sprintf("method %s to %s", was.Balancer.Method, m))
 	}
-	return fmt.Sprintf("method %s to %s", was.Balancer.Method, *ch.Method)
+	if p := is.Spec.HealthPath; p != was.Spec.HealthPath {
+		told = append(told, fmt.Sprintf("health path %s to %s", was.Spec.HealthPath, p))
+	}
+	if h := is.Balancer.Health; h != was.Balancer.Health {
+		told = append(told, fmt.Sprintf("every %s, limit %s, fall %d, rise %d, take out %t, floor %d", h.Interval, h.Timeout, h.Fall, h.Rise, h.TakeOut, max(1, h.Floor)))
+	}
+	return strings.Join(told, "; ")
 }
 
 func (c *Control) checkPath(a plane.App) error { return a.Check(c.insecure) }
 
-func checkBalancer(a plane.App, backends []plane.Backend) error {
+func checkBalancer(a plane.App, seats []recipe.Seat) error {
 	b := a.Balancer
 	if err := cmp.Or(plane.CheckMethod("method", b.Method), b.Health.Check()); err != nil {
 		return err
 	}
-	if b.Health.Floor < 0 || b.Health.Floor > max(1, len(backends)) {
-		return plane.Invalid("floor", fmt.Sprintf("must be 1 to %d, the number of backends", max(1, len(backends))), "the default is 1")
+	if b.Health.Floor < 0 || b.Health.Floor > max(1, len(seats)) {
+		return plane.Invalid("floor", fmt.Sprintf("must be 1 to %d, the number of backends", max(1, len(seats))), "the default is 1")
 	}
-	for _, one := range backends {
-		if one.Backup && plane.CheckBackup(b.Method, true) != nil {
-			return plane.Invalid("method", "IP hash knows no backup backend, and one of them is a backup", "backend set "+a.Name+" SERVER --backup=false first; see backend list "+a.Name)
+	for _, s := range seats {
+		if s.Backend.Backup && !s.Backend.Removing && plane.CheckBackup(b.Method, true) != nil {
+			return plane.Invalid("method", "IP hash knows no backup backend, and "+s.Server.Name+" is one", fmt.Sprintf("backend set %s %s --backup=false first", a.Name, s.Server.Name))
 		}
 	}
 	return nil
@@ -75,7 +84,10 @@ func checkBalancer(a plane.App, backends []plane.Backend) error {
 
 // DisableBalancer queues the Run that moves all traffic to the primary.
 func (c *Control) DisableBalancer(ctx context.Context, actor plane.Actor, app string, w DisableWish) (plane.Run, error) {
-	args, err := json.Marshal(map[string]any{"remove_backends": w.RemoveBackends})
+	if w.Discard && !w.RemoveBackends {
+		return plane.Run{}, plane.Invalid("discard", "throws away files of backends that are removed, and none is", "add remove_backends (--remove-backends)")
+	}
+	args, err := json.Marshal(map[string]any{"remove_backends": w.RemoveBackends, "discard": w.Discard})
 	if err != nil {
 		return plane.Run{}, fmt.Errorf("describe what is disabled: %w", err)
 	}
@@ -138,7 +150,10 @@ func (c *Control) PreviewBalancer(ctx context.Context, _ plane.Actor, app string
 		if err != nil {
 			return Preview{}, err
 		}
-		present, err := presences(ctx, tx, a, method)
+		if a.Balancer.Method = cmp.Or(method, a.Balancer.Method); method != "" && a.Balancer.Status == plane.BalancerOff {
+			a.Balancer.Status = plane.BalancerOn // as lb enable with the method would
+		}
+		present, err := presences(ctx, tx, a)
 		if err != nil {
 			return Preview{}, err
 		}
@@ -155,29 +170,52 @@ func (c *Control) PreviewBalancer(ctx context.Context, _ plane.Actor, app string
 	})
 }
 
-// presences is what the app's primary serves: this app alone, for its file does
-// not depend on the others'.
-func presences(ctx context.Context, tx *store.Tx, a plane.App, method plane.Method) ([]recipe.Presence, error) {
-	if method != "" {
-		a.Balancer.Method = method
+// presences is what a server's Nginx is rendered from, with the app as it is
+// given: the version is that of the whole tree.
+func presences(ctx context.Context, tx *store.Tx, wished plane.App) ([]recipe.Presence, error) {
+	own, err := seatsOf(ctx, tx, wished)
+	if err != nil {
+		return nil, err
 	}
+	if err := checkBalancer(wished, own); err != nil {
+		return nil, err
+	}
+	here, err := tx.BackendsOn(ctx, wished.ServerID)
+	if err != nil {
+		return nil, err
+	}
+	var out []recipe.Presence
+	for _, b := range here {
+		a := wished
+		if b.AppID != a.ID {
+			if a, err = tx.App(ctx, b.AppID); err != nil {
+				return nil, err
+			}
+		}
+		if !b.SeenAs.IsValid() || a.State == plane.AppRemoving || b.Removing && !b.Placed {
+			continue // as the steerer leaves it out
+		}
+		seats, err := seatsOf(ctx, tx, a)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, recipe.Presence{App: a, Here: b, Seats: seats})
+	}
+	return out, nil
+}
+
+func seatsOf(ctx context.Context, tx *store.Tx, a plane.App) ([]recipe.Seat, error) {
 	backends, err := tx.BackendsOf(ctx, a.ID)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkBalancer(a, backends); err != nil {
-		return nil, err
-	}
-	p := recipe.Presence{App: a}
-	for _, b := range backends {
+	seats := make([]recipe.Seat, len(backends))
+	for i, b := range backends {
 		s, err := tx.Server(ctx, b.ServerID)
 		if err != nil {
 			return nil, err
 		}
-		p.Seats = append(p.Seats, recipe.Seat{Backend: b, Server: s})
-		if b.Primary {
-			p.Here = b
-		}
+		seats[i] = recipe.Seat{Backend: b, Server: s}
 	}
-	return []recipe.Presence{p}, nil
+	return seats, nil
 }

@@ -17,8 +17,11 @@ import (
 func (c *Control) SwitchOff(ctx context.Context, actor plane.Actor, app, server string, yes bool) (Steered, error) {
 	return c.steer(ctx, actor, "backend.off", app+" on "+server, func(tx *store.Tx) (wished, error) {
 		a, b, err := settledBackend(ctx, tx, app, server)
-		if err != nil || !b.Enabled {
-			return wished{app: a}, err
+		if err != nil {
+			return wished{}, err
+		}
+		if !b.Enabled {
+			return wished{app: a}, refuseComingOn(ctx, tx, a, b, server)
 		}
 		if err := mayLeave(ctx, tx, a, b, server, yes); err != nil {
 			return wished{}, err
@@ -26,6 +29,23 @@ func (c *Control) SwitchOff(ctx context.Context, actor plane.Actor, app, server 
 		b.Enabled, b.TakenOut, b.WishedAt = false, false, c.now().UTC()
 		return wished{app: a, changed: true}, tx.UpdateBackend(ctx, b)
 	})
+}
+
+// refuseComingOn holds that a Run which is about to switch the backend on does
+// not undo the wish behind the person's back.
+func refuseComingOn(ctx context.Context, tx *store.Tx, a plane.App, b plane.Backend, server string) error {
+	open, err := openRuns(ctx, tx, a.ID)
+	if err != nil {
+		return err
+	}
+	for _, r := range open {
+		var told struct{ Enable bool }
+		if r.Kind != plane.RunRepair || r.BackendID != b.ID || json.Unmarshal(r.Args, &told) != nil || !told.Enable {
+			continue
+		}
+		return plane.Conflict(server+" is off, but about to be switched on: "+r.ID, "run cancel "+r.ID)
+	}
+	return nil
 }
 
 // errBehind: a backend must catch up before visitors may be sent to it.
@@ -74,8 +94,11 @@ func (c *Control) SetBackend(ctx context.Context, actor plane.Actor, app, server
 				return wished{}, err
 			}
 		}
+		if b == was {
+			return wished{app: a}, nil
+		}
 		note := fmt.Sprintf("weight %d to %d, backup %t to %t", was.Weight, b.Weight, was.Backup, b.Backup)
-		return wished{app: a, changed: was.Weight != b.Weight || was.Backup != b.Backup, note: note}, tx.UpdateBackend(ctx, b)
+		return wished{app: a, changed: true, note: note}, tx.UpdateBackend(ctx, b)
 	})
 }
 
@@ -221,19 +244,18 @@ func mayLeave(ctx context.Context, tx *store.Tx, a plane.App, b plane.Backend, s
 	if err != nil {
 		return err
 	}
-	return plane.MayLeave(b, all, server, a.Name, yes)
+	return plane.MayLeave(a, b, all, server, yes)
 }
 
 // refuseUnfinished holds that one Run at a time works on a backend.
 func refuseUnfinished(ctx context.Context, tx *store.Tx, a plane.App, b plane.Backend) error {
-	runs, err := tx.Runs(ctx, store.RunFilter{AppID: a.ID, Limit: 200})
+	open, err := openRuns(ctx, tx, a.ID)
 	if err != nil {
 		return err
 	}
-	for _, r := range runs {
-		mine := slices.Contains([]plane.RunKind{plane.RunAdd, plane.RunRepair, plane.RunLeave}, r.Kind) && r.BackendID == b.ID
-		if mine && !r.State.Ended() {
-			return plane.Conflict(fmt.Sprintf("%s of it is under way: %s", r.Kind, r.ID), "follow it with run log "+r.ID+" --follow")
+	for _, r := range open {
+		if r.BackendID == b.ID && slices.Contains([]plane.RunKind{plane.RunAdd, plane.RunRepair, plane.RunLeave}, r.Kind) {
+			return plane.Conflict(fmt.Sprintf("%s of it is under way: %s", r.Kind, r.ID), "wait for it (run log "+r.ID+" --follow) or run cancel "+r.ID)
 		}
 	}
 	return nil

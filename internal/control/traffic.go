@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -19,10 +20,12 @@ type Steered struct {
 }
 
 // wished is what a traffic verb's transaction leaves: the app whose entry is
-// concerned, whether anything changed, and what the audit log says of it.
+// concerned, whether anything changed, in the entry or beside it, and what the
+// audit log says of it.
 type wished struct {
 	app     plane.App
-	changed bool
+	changed bool // in the entry
+	beside  bool // only what no entry holds: in force as it is written
 	note    string
 }
 
@@ -32,16 +35,20 @@ type wished struct {
 func (c *Control) steer(ctx context.Context, actor plane.Actor, action, subject string, wish func(tx *store.Tx) (wished, error)) (Steered, error) {
 	var w wished
 	var generation int64
-	err := c.changeNoting(ctx, actor, action, subject, func(tx *store.Tx) (string, error) {
-		var err error
+	err := c.store.Write(ctx, func(tx *store.Tx) (err error) {
 		if w, err = wish(tx); err != nil {
-			return "", err
+			return err
 		}
-		generation, err = wanted(ctx, tx, w)
-		return w.note, err
+		if generation, err = wanted(ctx, tx, w); err != nil || !w.changed && !w.beside {
+			return err
+		}
+		return c.audit(ctx, tx, actor, action, subject, w.note)
 	})
 	if err != nil {
 		return Steered{}, err
+	}
+	if w.beside && !w.changed {
+		return Steered{InForce: true}, nil
 	}
 	reason, err := c.inForce(ctx, w.app.ServerID, generation)
 	if err != nil || reason == "" {
@@ -88,17 +95,53 @@ func (c *Control) inForce(ctx context.Context, serverID string, generation int64
 	}
 }
 
-// keepWaiting queues the Run that goes on where the person's patience ended.
+// keepWaiting queues the Run that goes on where the person's patience ended; one
+// that waits for the same already is enough.
 func (c *Control) keepWaiting(ctx context.Context, actor plane.Actor, a plane.App, generation int64, reason string) (Steered, error) {
 	args, err := json.Marshal(map[string]any{"server": a.ServerID, "generation": generation})
 	if err != nil {
 		return Steered{}, fmt.Errorf("describe what is waited for: %w", err)
 	}
-	var run plane.Run
-	err = c.store.Write(ctx, func(tx *store.Tx) (err error) {
-		run, err = c.enqueue(ctx, tx, actor, plane.Run{Kind: plane.RunSteer, AppID: a.ID, ServerID: a.ServerID, Servers: []string{a.ServerID}, Args: args})
+	run := plane.Run{Kind: plane.RunSteer, AppID: a.ID, ServerID: a.ServerID, Servers: []string{a.ServerID}, Args: args}
+	inForce := false
+	err = c.store.Write(ctx, func(tx *store.Tx) error {
+		s, err := tx.Server(ctx, a.ServerID)
+		if inForce = s.TreeApplied >= generation; err != nil || inForce {
+			return err // it came into force at the last moment
+		}
+		run, err = c.enqueueOnce(ctx, tx, actor, run)
 		return err
 	})
+	if err != nil || inForce {
+		return Steered{InForce: inForce}, err
+	}
 	c.hub.Publish(TopicQueue)
-	return Steered{Run: &run, Reason: reason}, err
+	return Steered{Run: &run, Reason: reason}, nil
+}
+
+// enqueueOnce writes a Run, unless one that is told the same has not ended.
+func (c *Control) enqueueOnce(ctx context.Context, tx *store.Tx, actor plane.Actor, r plane.Run) (plane.Run, error) {
+	open, err := openRuns(ctx, tx, r.AppID)
+	if err != nil {
+		return r, err
+	}
+	for _, o := range open {
+		if o.Kind == r.Kind && bytes.Equal(o.Args, r.Args) {
+			return o, nil
+		}
+	}
+	return c.enqueue(ctx, tx, actor, r)
+}
+
+// openRuns are the Runs of an app that have not ended.
+func openRuns(ctx context.Context, tx *store.Tx, appID string) ([]plane.Run, error) {
+	var open []plane.Run
+	for _, state := range []plane.RunState{plane.RunQueued, plane.RunRunning} {
+		runs, err := tx.Runs(ctx, store.RunFilter{AppID: appID, State: state, Limit: 1000})
+		if err != nil {
+			return nil, err
+		}
+		open = append(open, runs...)
+	}
+	return open, nil
 }

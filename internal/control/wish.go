@@ -48,7 +48,8 @@ type AppChange struct {
 
 // DeployWish says what to deploy.
 type DeployWish struct {
-	Ref string // commit, tag or branch; empty: the app's branch
+	Ref     string   // commit, tag or branch; empty: the app's branch
+	Without []string // names of servers that take no part
 }
 
 // BalancerWish is the wish to balance an app.
@@ -87,6 +88,7 @@ type BalancerChange struct {
 // DisableWish is the wish to end load balancing.
 type DisableWish struct {
 	RemoveBackends bool
+	Discard        bool // and pack no files that exist nowhere else
 }
 
 // RemoveWish is the wish to remove a backend.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -95,7 +96,7 @@ func problem(t *testing.T, body string) map[string]any {
 func TestEveryRouteAsEverybody(t *testing.T) {
 	l := newLab(t)
 	fill := strings.NewReplacer("{name}", "web", "{id}", "run_1", "{server}", "s1")
-	if len(l.web.Routes()) < 30 {
+	if len(l.web.Routes()) < 40 {
 		t.Fatalf("only %d routes", len(l.web.Routes()))
 	}
 	for _, r := range l.web.Routes() {
@@ -157,7 +158,17 @@ func TestWireNames(t *testing.T) {
 		"id": "run_1", "kind": "deployment", "app": "web", "servers": []any{"s1"}, "deployment": "dep_1", "state": "running",
 		"step": "build", "done": 1.0, "total": 4.0, "actor": "me@example.com", "attempt": 1.0, "created_at": at, "started_at": at,
 	}
-	inForce := map[string]any{"in_force": true}
+	balancer := map[string]any{
+		"app": "web", "method": "round-robin", "status": "on", "backends": []any{backend},
+		"health_check": map[string]any{"path": "/up", "interval": "10s", "timeout": "5s", "fall": 2.0, "rise": 2.0, "take_out": false, "floor": 1.0},
+		"pending":      false,
+	}
+	inForce := map[string]any{"in_force": true, "backend": backend}
+	removal := maps.Clone(run)
+	removal["receipt"] = []any{
+		map[string]any{"server": "s2", "what": "processes and units", "done": true},
+		map[string]any{"server": "s2", "what": "firewall rules", "done": false, "detail": "the server does not answer"},
+	}
 	l.panel.Say(plane.EventOutput, "s1", "added 3 packages")
 	cases := []struct {
 		method, path, body string
@@ -174,25 +185,25 @@ func TestWireNames(t *testing.T) {
 				"minute": "2026-03-04T05:06:00Z", "probes": 6.0, "failures": 2.0, "unknown": 1.0, "latency": "12ms", "slowest": "40ms",
 			}},
 		}},
-		{"GET", "/apps/web/load-balancer", "", 200, map[string]any{
-			"app": "web", "method": "round-robin", "status": "on", "backends": []any{backend},
-			"health_check": map[string]any{"path": "/up", "interval": "10s", "timeout": "5s", "fall": 2.0, "rise": 2.0, "take_out": false, "floor": 1.0},
-			"pending":      false,
+		{"GET", "/apps/web/load-balancer", "", 200, balancer},
+		{"POST", "/apps/web/backends/s2/off", "", 200, inForce},
+		{"POST", "/apps/web/backends/s9/check", "", 200, map[string]any{
+			"at": at, "verdict": "fail", "vantage": "s1, forwarded over SSH", "answer": "HTTP 500", "reason": "answered 500, a server error", "latency": "3ms",
 		}},
 		{"POST", "/apps/web/backends/s2/off", `{"yes":true}`, 200, inForce},
-		{"POST", "/apps/web/backends/away/off", `{}`, 202, map[string]any{"in_force": false, "run": run, "reason": "Nginx on s1 has not taken it"}},
+		{"POST", "/apps/web/backends/away/off", `{}`, 202, map[string]any{"in_force": false, "run": run, "reason": "Nginx on s1 has not taken it", "backend": backend}},
 		{"POST", "/apps/web/backends/s2/on", "", 200, inForce},
 		{"PATCH", "/apps/web/backends/s2", `{"weight":5,"backup":false}`, 200, inForce},
-		{"PATCH", "/apps/web/load-balancer", `{"method":"ip-hash","interval":"1s"}`, 200, inForce},
+		{"PATCH", "/apps/web/load-balancer", `{"method":"ip-hash","interval":"1s"}`, 200, map[string]any{"in_force": true, "load_balancer": balancer}},
 		{"GET", "/apps/web/load-balancer/preview?method=ip-hash", "", 200, map[string]any{
 			"path": "conf.d/sp-web.conf", "text": "upstream app {\n}\n", "version": "1-abc",
 		}},
 		{"POST", "/apps/web/load-balancer/disable", `{"remove_backends":true}`, 202, map[string]any{"run": run}},
-		{"DELETE", "/apps/web/backends/s2?discard=true&yes=false", "", 202, map[string]any{"run": run}},
+		{"POST", "/apps/web/load-balancer/disable", "", 202, map[string]any{"run": run}},
 		{"POST", "/apps/web/backends/s2/repair", "", 202, map[string]any{"run": run}},
+		{"GET", "/runs/run_1", "", 200, run},
 		{"POST", "/apps/web/load-balancer", `{"method":"ip-hash","acknowledge":["local_writes"]}`, 202, map[string]any{"run": run}},
 		{"POST", "/apps/web/backends", `{"server":"s2","weight":3,"backup":true}`, 202, map[string]any{"run": run}},
-		{"GET", "/runs/run_1", "", 200, run},
 		{"GET", "/runs?limit=1", "", 200, map[string]any{"items": []any{run}, "next": "run_1"}},
 		{"GET", "/runs/run_1/events?after=0&wait=1s", "", 200, map[string]any{"items": []any{
 			map[string]any{"seq": 1.0, "time": at, "kind": "output", "server": "s1", "text": "added 3 packages"},
@@ -203,6 +214,9 @@ func TestWireNames(t *testing.T) {
 		{"GET", "/audits", "", 200, map[string]any{"items": []any{map[string]any{"id": "aud_1", "time": at, "actor": "me@example.com", "from": "127.0.0.1", "action": "app.create", "subject": "web"}}}},
 		{"POST", "/host-key", `{"address":"198.18.0.1"}`, 200, map[string]any{"fingerprint": "SHA256:host", "type": "ssh-ed25519"}},
 		{"GET", "/panel-key", "", 200, map[string]any{"key": "ssh-ed25519 AAAA serverplane"}},
+		// last, for it leaves a receipt
+		{"DELETE", "/apps/web/backends/s2?discard=true&yes=false", "", 202, map[string]any{"run": removal}},
+		{"GET", "/runs/run_1", "", 200, removal},
 	}
 	for _, c := range cases {
 		resp, body := l.ask(t, plane.RoleOwner, c.method, "/api/v1"+c.path, c.body)
@@ -249,6 +263,23 @@ func TestWishesArriveWhole(t *testing.T) {
 		{"POST", "/apps/web/load-balancer", `{"method":"ip-hash","acknowledge":["local_writes"]}`, "EnableBalancer", control.BalancerWish{Method: plane.IPHash, Acknowledge: []string{"local_writes"}}},
 		{"GET", "/apps/web/backends/s1/history?changes=5&minutes=90", "", "BackendHistory", control.HistoryWish{Changes: 5, Reach: 90 * time.Minute}},
 		{"POST", "/apps/web/backends", `{"server":"s2","weight":3,"backup":true}`, "AddBackend", control.BackendWish{Server: "s2", Weight: 3, Backup: true}},
+		{"POST", "/apps/web/deployments", `{"ref":"v1","without":["s2","s3"]}`, "Deploy", control.DeployWish{Ref: "v1", Without: []string{"s2", "s3"}}},
+		{"POST", "/apps/web/backends", `{"server":"s2","acknowledge":["disk"]}`, "AddBackend", control.BackendWish{Server: "s2", Acknowledge: []string{"disk"}}},
+		{"POST", "/apps/web/backends/s2/off", `{"yes":true}`, "SwitchOff", true},
+		{"POST", "/apps/web/backends/s2/off", ``, "SwitchOff", false},
+		{"PATCH", "/apps/web/backends/s2", `{"weight":5,"backup":false,"yes":true}`, "SetBackend", control.BackendChange{Weight: ptr(5), Backup: ptr(false), Yes: true}},
+		{"PATCH", "/apps/web/backends/s2", `{}`, "SetBackend", control.BackendChange{}},
+		{"DELETE", "/apps/web/backends/s2?discard=true&yes=true", ``, "RemoveBackend", control.RemoveWish{Discard: true, Yes: true}},
+		{"DELETE", "/apps/web/backends/s2", ``, "RemoveBackend", control.RemoveWish{}},
+		{"PATCH", "/apps/web/load-balancer", `{"method":"ip-hash","health_path":"/h","interval":"20s","timeout":"2s","fall":3,"rise":4,"take_out":true,"floor":2}`, "SetBalancer",
+			control.BalancerChange{
+				Method: ptr(plane.IPHash), HealthPath: str("/h"), Interval: ptr(plane.Duration(20 * time.Second)), Timeout: ptr(plane.Duration(2 * time.Second)),
+				Fall: ptr(3), Rise: ptr(4), TakeOut: ptr(true), Floor: ptr(2),
+			}},
+		{"PATCH", "/apps/web/load-balancer", `{"take_out":false}`, "SetBalancer", control.BalancerChange{TakeOut: ptr(false)}},
+		{"GET", "/apps/web/load-balancer/preview?method=ip-hash", ``, "PreviewBalancer", "web ip-hash"},
+		{"POST", "/apps/web/load-balancer/disable", `{"remove_backends":true,"discard":true}`, "DisableBalancer", control.DisableWish{RemoveBackends: true, Discard: true}},
+		{"DELETE", "/servers/s2?forget=true", ``, "RemoveServer of", "s2, forget true"},
 		{"GET", "/runs?app=web&before=run_9&limit=3", ``, "Runs", control.RunFilter{App: "web", Before: "run_9", Limit: 3}},
 		{"GET", "/runs", ``, "Runs", control.RunFilter{Limit: 50}},
 		{"POST", "/host-key", `{"address":"198.18.0.2"}`, "HostKey", "198.18.0.2:22"},
@@ -264,6 +295,8 @@ func TestWishesArriveWhole(t *testing.T) {
 		}
 	}
 }
+
+func ptr[T any](v T) *T { return &v }
 
 func TestNamesArrive(t *testing.T) {
 	l := newLab(t)
@@ -291,6 +324,17 @@ func TestNamesArrive(t *testing.T) {
 		{"GET", "/apps/shop/backends/s9", "", "Backend of", "shop"},
 		{"GET", "/apps/shop/backends/s9/history", "", "BackendHistory of", "shop"},
 		{"GET", "/apps/shop/backends/s9", "", "Backend", "s9"},
+		{"POST", "/apps/shop/backends/s8/on", "", "SwitchOn of", "shop on s8"},
+		{"POST", "/apps/shop/backends/s8/off", "", "SwitchOff of", "shop on s8"},
+		{"POST", "/apps/shop/backends/s9/check", "", "CheckBackend of", "shop"},
+		{"POST", "/apps/shop/backends/s9/check", "", "CheckBackend", "s9"},
+		{"POST", "/apps/shop/backends/s9/repair", "", "RepairBackend of", "shop"},
+		{"POST", "/apps/shop/backends/s9/repair", "", "RepairBackend", "s9"},
+		{"PATCH", "/apps/shop/backends/s9", "{}", "SetBackend of", "shop on s9"},
+		{"DELETE", "/apps/shop/backends/s9", "", "RemoveBackend of", "shop on s9"},
+		{"PATCH", "/apps/shop/load-balancer", "{}", "SetBalancer of", "shop on "},
+		{"GET", "/apps/shop/load-balancer/preview", "", "PreviewBalancer", "shop "},
+		{"POST", "/apps/shop/load-balancer/disable", "", "DisableBalancer of", "shop"},
 		{"GET", "/runs/run_9", "", "Run", "run_9"},
 		{"GET", "/runs/run_9/events", "", "Events of", "run_9"},
 		{"POST", "/runs/run_9/cancel", "", "CancelRun of", "run_9"},

@@ -22,7 +22,7 @@ type balancerInput struct {
 }
 type disableInput struct {
 	NamePath
-	Body client.DisableWish
+	Body *client.DisableWish
 }
 type balancerOutput struct{ Body client.LoadBalancer }
 
@@ -43,7 +43,11 @@ func (a *API) enableBalancer(ctx context.Context, actor plane.Actor, in *balance
 }
 
 func (a *API) disableBalancer(ctx context.Context, actor plane.Actor, in *disableInput) (*workOutput, error) {
-	run, err := a.control.DisableBalancer(ctx, actor, in.Name, control.DisableWish(in.Body))
+	var wish client.DisableWish
+	if in.Body != nil {
+		wish = *in.Body
+	}
+	run, err := a.control.DisableBalancer(ctx, actor, in.Name, control.DisableWish(wish))
 	if err != nil {
 		return nil, err
 	}

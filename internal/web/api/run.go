@@ -65,8 +65,15 @@ func (a *API) events(ctx context.Context, actor plane.Actor, in *eventsInput) (*
 	if err != nil || wait < 0 || wait > longestWait {
 		return nil, plane.Invalid("wait", "must be 0s to 25s", "for example 20s")
 	}
-	ctx, stop := context.WithCancel(ctx)
+	ctx, stop := a.untilStop(ctx)
 	defer stop()
+	events, err := a.control.Events(ctx, actor, in.ID, in.After, wait)
+	return &eventsOutput{Body: list(events, wireEvent)}, err
+}
+
+// untilStop ends a wait when the panel stops.
+func (a *API) untilStop(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, stop := context.WithCancel(ctx)
 	go func() {
 		select {
 		case <-a.stopping:
@@ -74,8 +81,7 @@ func (a *API) events(ctx context.Context, actor plane.Actor, in *eventsInput) (*
 		case <-ctx.Done():
 		}
 	}()
-	events, err := a.control.Events(ctx, actor, in.ID, in.After, wait)
-	return &eventsOutput{Body: list(events, wireEvent)}, err
+	return ctx, stop
 }
 
 // work answers with the Run as a person sees it.

@@ -22,12 +22,12 @@ type TrafficVerbs interface {
 // BackendPath names one backend.
 type BackendPath struct {
 	NamePath
-	Server string `path:"server" maxLength:"100"`
+	Server string `path:"server"`
 }
 
 type offInput struct {
 	BackendPath
-	Body client.BackendOff
+	Body *client.BackendOff
 }
 type backendChangeInput struct {
 	BackendPath
@@ -39,7 +39,7 @@ type balancerChangeInput struct {
 }
 type previewInput struct {
 	NamePath
-	Method string `query:"method" maxLength:"40"`
+	Method string `query:"method" doc:"the one it has if left out"`
 }
 type previewOutput struct{ Body client.Preview }
 
@@ -58,27 +58,48 @@ func (a *API) routeTraffic() {
 }
 
 func (a *API) switchOff(ctx context.Context, actor plane.Actor, in *offInput) (*steeredOutput, error) {
-	done, err := a.control.SwitchOff(ctx, actor, in.Name, in.Server, in.Body.Yes)
-	return a.steered(ctx, actor, done, err)
+	return a.steerBackend(ctx, actor, in.BackendPath, func(ctx context.Context) (control.Steered, error) {
+		return a.control.SwitchOff(ctx, actor, in.Name, in.Server, in.Body != nil && in.Body.Yes)
+	})
 }
 
 func (a *API) switchOn(ctx context.Context, actor plane.Actor, in *BackendPath) (*steeredOutput, error) {
-	done, err := a.control.SwitchOn(ctx, actor, in.Name, in.Server)
-	return a.steered(ctx, actor, done, err)
+	return a.steerBackend(ctx, actor, *in, func(ctx context.Context) (control.Steered, error) {
+		return a.control.SwitchOn(ctx, actor, in.Name, in.Server)
+	})
 }
 
 func (a *API) setBackend(ctx context.Context, actor plane.Actor, in *backendChangeInput) (*steeredOutput, error) {
-	done, err := a.control.SetBackend(ctx, actor, in.Name, in.Server, control.BackendChange(in.Body))
-	return a.steered(ctx, actor, done, err)
+	return a.steerBackend(ctx, actor, in.BackendPath, func(ctx context.Context) (control.Steered, error) {
+		return a.control.SetBackend(ctx, actor, in.Name, in.Server, control.BackendChange(in.Body))
+	})
+}
+
+func (a *API) steerBackend(ctx context.Context, actor plane.Actor, in BackendPath, wish func(context.Context) (control.Steered, error)) (*steeredOutput, error) {
+	out, err := a.steered(ctx, actor, wish)
+	if err != nil {
+		return nil, err
+	}
+	view, err := a.control.Backend(ctx, actor, in.Name, in.Server)
+	now := wireBackend(view)
+	out.Body.Backend = &now
+	return out, err
 }
 
 func (a *API) setBalancer(ctx context.Context, actor plane.Actor, in *balancerChangeInput) (*steeredOutput, error) {
 	b := in.Body
-	done, err := a.control.SetBalancer(ctx, actor, in.Name, control.BalancerChange{
-		Method: (*plane.Method)(b.Method), HealthPath: b.HealthPath, Interval: (*plane.Duration)(b.Interval),
-		Timeout: (*plane.Duration)(b.Timeout), Fall: b.Fall, Rise: b.Rise, TakeOut: b.TakeOut, Floor: b.Floor,
+	out, err := a.steered(ctx, actor, func(ctx context.Context) (control.Steered, error) {
+		return a.control.SetBalancer(ctx, actor, in.Name, control.BalancerChange{
+			Method: (*plane.Method)(b.Method), HealthPath: b.HealthPath, Interval: (*plane.Duration)(b.Interval),
+			Timeout: (*plane.Duration)(b.Timeout), Fall: b.Fall, Rise: b.Rise, TakeOut: b.TakeOut, Floor: b.Floor,
+		})
 	})
-	return a.steered(ctx, actor, done, err)
+	if err != nil {
+		return nil, err
+	}
+	now, err := a.balancer(ctx, actor, &in.NamePath)
+	out.Body.LoadBalancer = &now.Body
+	return out, err
 }
 
 func (a *API) previewBalancer(ctx context.Context, actor plane.Actor, in *previewInput) (*previewOutput, error) {
@@ -86,8 +107,12 @@ func (a *API) previewBalancer(ctx context.Context, actor plane.Actor, in *previe
 	return &previewOutput{Body: client.Preview(p)}, err
 }
 
-// steered shows the Run that waits, if there is one, as a person sees it.
-func (a *API) steered(ctx context.Context, actor plane.Actor, done control.Steered, err error) (*steeredOutput, error) {
+// steered waits for a wish, but not longer than the panel runs, and shows the Run
+// that goes on waiting, if there is one, as a person sees it.
+func (a *API) steered(ctx context.Context, actor plane.Actor, wish func(context.Context) (control.Steered, error)) (*steeredOutput, error) {
+	waiting, stop := a.untilStop(ctx)
+	defer stop()
+	done, err := wish(waiting)
 	if err != nil {
 		return nil, err
 	}

@@ -19,8 +19,11 @@ func (p *Panel) steered(verb, app, server string, wish any) (control.Steered, er
 	return control.Steered{InForce: true}, p.called(verb, wish)
 }
 
-// SwitchOff is in force at once.
+// SwitchOff is in force at once; s9 is the last healthy one.
 func (p *Panel) SwitchOff(_ context.Context, _ plane.Actor, app, server string, yes bool) (control.Steered, error) {
+	if server == "s9" && !yes {
+		return control.Steered{}, &plane.Error{Code: plane.CodeConflict, Field: "yes", Message: `"s9" is the last healthy one that serves "web"`, Hint: "to go on all the same, add --yes"}
+	}
 	return p.steered("SwitchOff", app, server, yes)
 }
 
@@ -51,9 +54,14 @@ func (p *Panel) DisableBalancer(_ context.Context, _ plane.Actor, app string, w 
 	return p.start("DisableBalancer", w)
 }
 
-// CheckBackend answers a pass.
+// CheckBackend answers a pass, but of s9 a failure.
 func (p *Panel) CheckBackend(_ context.Context, _ plane.Actor, app, server string) (plane.Probe, error) {
 	p.about("CheckBackend", app)
+	if server == "s9" {
+		return plane.Probe{
+			At: At(), Verdict: plane.Fail, Vantage: "s1, forwarded over SSH", Answer: "HTTP 500", Reason: "answered 500, a server error", Latency: 3 * time.Millisecond,
+		}, p.called("CheckBackend", server)
+	}
 	return plane.Probe{
 		At: At(), Verdict: plane.Pass, Vantage: "s1, forwarded over SSH", Answer: "HTTP 200", Reason: "answered 200", Latency: 3 * time.Millisecond,
 	}, p.called("CheckBackend", server)
@@ -65,8 +73,14 @@ func (p *Panel) RepairBackend(_ context.Context, _ plane.Actor, app, server stri
 	return p.start("RepairBackend", server)
 }
 
-// RemoveBackend starts the Run.
+// RemoveBackend starts the Run, which has a receipt.
 func (p *Panel) RemoveBackend(_ context.Context, _ plane.Actor, app, server string, w control.RemoveWish) (plane.Run, error) {
 	p.about("RemoveBackend", app+" on "+server)
+	p.mu.Lock()
+	p.run.Receipt = []plane.ReceiptLine{
+		{Server: server, What: "processes and units", Done: true},
+		{Server: server, What: "firewall rules", Detail: "the server does not answer"},
+	}
+	p.mu.Unlock()
 	return p.start("RemoveBackend", w)
 }
