@@ -246,7 +246,7 @@ func TestStoppedPanelBlamesNobody(t *testing.T) {
 	expect(t, got, plane.Blind, "", "stopped looking")
 }
 
-func serve(t *testing.T, h http.HandlerFunc) string {
+func serve(t testing.TB, h http.HandlerFunc) string {
 	t.Helper()
 	s := httptest.NewServer(h)
 	t.Cleanup(s.Close)
