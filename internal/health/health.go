@@ -111,10 +111,13 @@ func (k *Keeper) start(ctx context.Context, all []target, slots chan struct{}, p
 	}
 }
 
+// due also tells a backend whose interval has become shorter than its wait: a
+// person who asks for a look every second must not wait five minutes for it.
 func (k *Keeper) due(t target) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return !k.busy[t.backend] && !k.Now().Before(k.next[t.backend])
+	wait := k.next[t.backend].Sub(k.Now())
+	return !k.busy[t.backend] && (wait <= 0 || wait > t.check.Interval.Std())
 }
 
 // begin sets the next look with a tenth of jitter, so that backends are not all
