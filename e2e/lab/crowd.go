@@ -68,6 +68,9 @@ type Gathering struct {
 	mu     sync.Mutex
 	events []Event
 	held   int
+	begun  time.Time
+	ended  sync.Once
+	lasted time.Duration
 }
 
 // Gather lets the crowd begin to ask for page, a plain http URL.
@@ -86,7 +89,7 @@ func (c Crowd) Gather(page string) (*Gathering, error) {
 		c.From = []netip.Addr{{}}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), crowdTime)
-	g := &Gathering{cancel: cancel}
+	g := &Gathering{cancel: cancel, begun: time.Now()}
 	g.all.Go(func() { g.run(ctx, c, target) })
 	return g, nil
 }
@@ -137,6 +140,13 @@ func (g *Gathering) hold() {
 	g.held++
 }
 
+// Seen is the number of requests that have ended.
+func (g *Gathering) Seen() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.events)
+}
+
 // SoFar tells what became of the requests that have ended.
 func (g *Gathering) SoFar() Tally {
 	g.mu.Lock()
@@ -144,12 +154,16 @@ func (g *Gathering) SoFar() Tally {
 	return tally(slices.Clone(g.events), g.held)
 }
 
-// Stop ends the crowd, waits for answers under way and tells all it saw.
+// Stop ends the crowd, waits for answers under way and tells all it saw; again, it only tells.
 func (g *Gathering) Stop() Tally {
+	g.ended.Do(func() { g.lasted = time.Since(g.begun) })
 	g.cancel()
 	g.all.Wait()
 	return g.SoFar()
 }
+
+// Lasted is how long the crowd went on sending; to be asked after Stop.
+func (g *Gathering) Lasted() time.Duration { return g.lasted }
 
 // Tally is what a crowd saw, in numbers.
 type Tally struct {
