@@ -41,8 +41,8 @@ type BackendRemoval struct {
 type BalancerChange struct {
 	Method     *string   `json:"method,omitempty" doc:"round-robin, least-connections or ip-hash"`
 	HealthPath *string   `json:"health_path,omitempty"`
-	Interval   *Duration `json:"interval,omitempty" doc:"1s to 5m"`
-	Timeout    *Duration `json:"timeout,omitempty" doc:"at most the interval"`
+	Interval   *Duration `json:"interval,omitempty" pattern:"^([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))+$" patternDescription:"a duration such as 10s" doc:"1s to 5m"`
+	Timeout    *Duration `json:"timeout,omitempty" pattern:"^([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))+$" patternDescription:"a duration such as 10s" doc:"at most the interval"`
 	Fall       *int      `json:"fall,omitempty" doc:"1 to 10 failures in a row to become unhealthy"`
 	Rise       *int      `json:"rise,omitempty" doc:"1 to 10 passes in a row to become healthy"`
 	TakeOut    *bool     `json:"take_out,omitempty" doc:"keep unhealthy backends out of the upstream by itself"`

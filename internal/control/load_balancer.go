@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -44,14 +45,17 @@ func (c *Control) EnableBalancer(ctx context.Context, actor plane.Actor, app str
 		if err != nil {
 			return "", err
 		}
-		was := a.Balancer.Status
+		args, err := json.Marshal(enabling{Former: a.Balancer})
+		if err != nil {
+			return "", fmt.Errorf("encode the former load balancer: %w", err)
+		}
 		a.Balancer.Method, a.Balancer.Status, a.Balancer.Reason = cmp.Or(w.Method, a.Balancer.Method), plane.BalancerApplying, ""
 		if err := cmp.Or(checkBalancer(a, seats), tx.SetBalancer(ctx, a.ID, a.Balancer)); err != nil {
 			return "", err
 		}
 		run, err = c.enqueue(ctx, tx, actor, plane.Run{
 			Kind: plane.RunEnable, AppID: a.ID, Servers: []string{a.ServerID}, Locks: []string{plane.AppLock(a.ID)},
-			Args: json.RawMessage(`{"was":"` + string(was) + `"}`),
+			Args: args,
 		})
 		return acknowledged(w.Acknowledge), err
 	})

@@ -81,7 +81,7 @@ func newPanel(t *testing.T) *panel {
 	}
 	t.Cleanup(func() { _ = p.rows.Close() })
 	p.Control = control.New(control.Config{
-		Store: p.store, Box: box, Hub: p.hub, Surveyor: p.found, Now: p.now, PanelID: "pnl_me", PanelKey: "ssh-ed25519 AAAA panel",
+		Store: p.store, Box: box, Hub: p.hub, Surveyor: p.found, Now: p.now, Patience: 300 * time.Millisecond, PanelID: "pnl_me", PanelKey: "ssh-ed25519 AAAA panel",
 		Log: slog.New(slog.DiscardHandler),
 	})
 	return p

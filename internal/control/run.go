@@ -149,7 +149,8 @@ func cancelQueued(ctx context.Context, tx *store.Tx, r plane.Run, now time.Time)
 		if err != nil {
 			return err
 		}
-		a.Balancer.Status = formerStatus(r)
+		was := former(r)
+		a.Balancer.Status, a.Balancer.Reason, a.Balancer.Method = was.Status, was.Reason, was.Method
 		return tx.SetBalancer(ctx, a.ID, a.Balancer)
 	}
 	return nil
@@ -170,15 +171,18 @@ func cancelQueuedBackend(ctx context.Context, tx *store.Tx, r plane.Run) error {
 	return tx.SetHealth(ctx, b.ID, h)
 }
 
-// formerStatus is what the load balancer was before its enabling was asked for.
-func formerStatus(r plane.Run) plane.BalancerStatus {
-	var args struct {
-		Was plane.BalancerStatus `json:"was"`
+// enabling remembers what a Run that never begins has to put back.
+type enabling struct {
+	Former plane.LoadBalancer `json:"former"`
+}
+
+// former is the load balancer before its enabling was asked for.
+func former(r plane.Run) plane.LoadBalancer {
+	told := enabling{Former: plane.NewLoadBalancer()}
+	if json.Unmarshal(r.Args, &told) != nil {
+		return plane.NewLoadBalancer()
 	}
-	if json.Unmarshal(r.Args, &args) != nil || args.Was == "" {
-		return plane.BalancerOff
-	}
-	return args.Was
+	return told.Former
 }
 
 // cancelQueuedProvisioning keeps a new server from saying that it waits for

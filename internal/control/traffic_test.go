@@ -2,8 +2,11 @@ package control_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/serverplane/serverplane/internal/control"
 	"github.com/serverplane/serverplane/internal/plane"
@@ -297,4 +300,170 @@ func TestDisableBalancer(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.refuses("twice", plane.CodeConflict, "", disable)
+}
+
+// refusedOnce plays a steerer that refuses the newest tree before a verb looks.
+func (p *panel) refusedOnce(why string) {
+	p.Helper()
+	s := p.serverID("s1")
+	p.write(func(ctx context.Context, tx *store.Tx) error {
+		generation, err := tx.RaiseTree(ctx, s)
+		if err != nil {
+			return err
+		}
+		return tx.SettleTree(ctx, s, generation, why)
+	})
+}
+
+// What is wished already writes nothing: no row, no audit line, no generation.
+func TestWishedAgainWritesNothing(t *testing.T) {
+	p := serving(t, plane.RoundRobin)
+	p.steered("")
+	if _, err := p.SwitchOff(t.Context(), ann, "web", "s2", false); err != nil {
+		t.Fatal(err)
+	}
+	one, no, method, path := 1, false, plane.RoundRobin, "/"
+	before := p.contents()
+	for what, verb := range map[string]func(context.Context) (control.Steered, error){
+		"off": func(ctx context.Context) (control.Steered, error) { return p.SwitchOff(ctx, ann, "web", "s2", false) },
+		"on":  func(ctx context.Context) (control.Steered, error) { return p.SwitchOn(ctx, ann, "web", "s1") },
+		"set": func(ctx context.Context) (control.Steered, error) {
+			return p.SetBackend(ctx, ann, "web", "s1", control.BackendChange{Weight: &one, Backup: &no})
+		},
+		"lb set": func(ctx context.Context) (control.Steered, error) {
+			return p.SetBalancer(ctx, ann, "web", control.BalancerChange{Method: &method, HealthPath: &path})
+		},
+	} {
+		if done, err := verb(t.Context()); err != nil || !done.InForce {
+			t.Errorf("%s: %+v, %v", what, done, err)
+		}
+		if diff := cmp.Diff(before, p.contents()); diff != "" {
+			t.Errorf("%s wrote (-before +after):\n%s", what, diff)
+		}
+	}
+}
+
+// Asked again while the cause lasts, the same Run is the answer; mended, none is.
+func TestRefusedWishHasOneRun(t *testing.T) {
+	p := serving(t, plane.RoundRobin)
+	p.refusedOnce("nginx says no")
+	on := func() control.Steered {
+		done, err := p.SwitchOn(t.Context(), ann, "web", "s2")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return done
+	}
+	first, runs := on(), p.count("runs")
+	if first.InForce || first.Reason != "nginx says no" || first.Run == nil {
+		t.Fatalf("%+v", first)
+	}
+	if again := on(); again.Run == nil || again.Run.ID != first.Run.ID || p.count("runs") != runs {
+		t.Errorf("again: %+v, %d Runs after %d", again, p.count("runs"), runs)
+	}
+	p.settle(t.Context(), "")
+	if mended := on(); !mended.InForce || mended.Run != nil {
+		t.Errorf("mended: %+v", mended)
+	}
+}
+
+// Nobody steers: patience ends, and the Run is told where to wait for what.
+func TestPatienceEnds(t *testing.T) {
+	p := serving(t, plane.RoundRobin)
+	done, err := p.SwitchOff(t.Context(), ann, "web", "s2", false)
+	if err != nil || done.InForce || done.Run == nil || !strings.Contains(done.Reason, "s1") {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	view, err := p.Server(t.Context(), ann, "s1")
+	if want := fmt.Sprintf(`{"generation":%d,"server":%q}`, view.TreeWanted, view.ID); err != nil || string(done.Run.Args) != want {
+		t.Errorf("told %s, want %s, %v", done.Run.Args, want, err)
+	}
+}
+
+// The health check is in force with the next probe, whatever Nginx says.
+func TestHealthCheckIsSetBesideABrokenNginx(t *testing.T) {
+	p := serving(t, plane.RoundRobin)
+	p.refusedOnce("nginx says no")
+	fall, floor := 3, 2
+	done, err := p.SetBalancer(t.Context(), ann, "web", control.BalancerChange{Fall: &fall, Floor: &floor})
+	if err != nil || !done.InForce || done.Run != nil {
+		t.Errorf("%+v, %v", done, err)
+	}
+	if a := p.lastAudit(); a.Action != "lb.set" || !strings.Contains(a.Detail, "fall 3") {
+		t.Errorf("audited as %+v", a)
+	}
+}
+
+// An off that a Run would undo is not answered with "done".
+func TestOffWhileItIsAboutToComeOn(t *testing.T) {
+	p := serving(t, plane.RoundRobin)
+	p.edit("s2", func(b *plane.Backend, _ plane.App) { b.Enabled, b.DeploymentID = false, "dep_former" })
+	done, err := p.SwitchOn(t.Context(), ann, "web", "s2")
+	if err != nil || done.Run == nil {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	off := func(ctx context.Context) error { _, err := p.SwitchOff(ctx, ann, "web", "s2", false); return err }
+	p.refuses("while it catches up", plane.CodeConflict, "", off)
+	if _, err := p.CancelRun(t.Context(), ann, done.Run.ID); err != nil {
+		t.Fatal(err)
+	}
+	p.settle(t.Context(), "")
+	if err := off(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// A backend that is wished on and behind gets no visitors: it must not be the only one left.
+func TestTheOneThatIsBehindDoesNotCount(t *testing.T) {
+	p := serving(t, plane.RoundRobin)
+	p.edit("s2", func(b *plane.Backend, _ plane.App) { b.DeploymentID = "dep_former" })
+	yes := true
+	for what, wish := range map[string]func(context.Context) error{
+		"off": func(ctx context.Context) error { _, err := p.SwitchOff(ctx, ann, "web", "s1", true); return err },
+		"backup": func(ctx context.Context) error {
+			_, err := p.SetBackend(ctx, ann, "web", "s1", control.BackendChange{Backup: &yes, Yes: true})
+			return err
+		},
+	} {
+		p.refuses(what, plane.CodeConflict, "", wish)
+	}
+}
+
+func TestDeployWithout(t *testing.T) {
+	p := serving(t, plane.RoundRobin)
+	deploy := func(names ...string) func(context.Context) error {
+		return func(ctx context.Context) error {
+			_, _, err := p.Deploy(ctx, ann, "web", control.DeployWish{Without: names})
+			return err
+		}
+	}
+	p.refuses("the primary", plane.CodeInvalid, "without", deploy("s1"))
+	p.refuses("a server that is not there", plane.CodeNotFound, "without", deploy("s9"))
+	p.refuses("one twice", plane.CodeInvalid, "without", deploy("s2", "s2"))
+	p.refuses("shell text", plane.CodeNotFound, "without", deploy("$(id)"))
+	_, run, err := p.Deploy(t.Context(), ann, "web", control.DeployWish{Without: []string{"s2"}})
+	if err != nil || string(run.Args) != `{"without":["s2"]}` || p.lastAudit().Detail != "without s2" {
+		t.Errorf("%s, %v, %+v", run.Args, err, p.lastAudit())
+	}
+}
+
+// A queued enabling that is cancelled leaves what was there before.
+func TestCancelledEnablingRestores(t *testing.T) {
+	p := serving(t, plane.RoundRobin)
+	id := p.balancer().Backends[0].AppID
+	failed := p.balancer().LoadBalancer
+	failed.Status, failed.Reason = plane.BalancerFailed, "s1 did not answer"
+	p.write(func(ctx context.Context, tx *store.Tx) error { return tx.SetBalancer(ctx, id, failed) })
+	w := read
+	w.Method = plane.LeastConnections
+	run, err := p.EnableBalancer(t.Context(), ann, "web", w)
+	if err != nil || p.lastAudit().Detail != "acknowledged: local_writes" {
+		t.Fatal(err, p.lastAudit())
+	}
+	if _, err := p.CancelRun(t.Context(), ann, run.ID); err != nil {
+		t.Fatal(err)
+	}
+	if b := p.balancer(); b.LoadBalancer != failed {
+		t.Errorf("left as %+v, was %+v", b.LoadBalancer, failed)
+	}
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -73,6 +75,9 @@ func (a *API) guard(p auth.Permission) func(huma.Context, func(huma.Context)) {
 		if err == nil && !auth.Allow(actor.Role, p) {
 			err = &plane.Error{Code: plane.CodeForbidden, Message: "your role may not do this", Hint: "it needs the permission " + string(p)}
 		}
+		if err == nil {
+			err = readable(ctx.URL())
+		}
 		if err != nil {
 			_, w := humago.Unwrap(ctx)
 			reply.Write(w, reply.Of(ctx.Context(), a.log, err))
@@ -80,6 +85,18 @@ func (a *API) guard(p auth.Permission) func(huma.Context, func(huma.Context)) {
 		}
 		next(huma.WithValue(ctx, actorKey{}, actor))
 	}
+}
+
+// readable refuses bytes that no name or id has, in path and query: one database
+// would look for them, the other call them an error of its own.
+func readable(u url.URL) error {
+	query, err := url.QueryUnescape(u.RawQuery)
+	for field, text := range map[string]string{"path": u.Path, "query": query} {
+		if err != nil || !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
+			return plane.Invalid(field, "holds bytes that are not text", "send UTF-8 without NUL")
+		}
+	}
+	return nil
 }
 
 func (a *API) authenticate(ctx huma.Context) (plane.Actor, error) {
