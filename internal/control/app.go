@@ -274,12 +274,12 @@ func refuseLeaving(a plane.App) error {
 
 // refuseTwice refuses a second Run of a kind while one is under way.
 func refuseTwice(ctx context.Context, tx *store.Tx, app plane.App, kind plane.RunKind) error {
-	runs, err := tx.Runs(ctx, store.RunFilter{AppID: app.ID, Limit: 100})
+	open, err := openRuns(ctx, tx, store.RunFilter{AppID: app.ID})
 	if err != nil {
 		return err
 	}
-	for _, r := range runs {
-		if r.Kind == kind && !r.State.Ended() {
+	for _, r := range open {
+		if r.Kind == kind {
 			return plane.Conflict(fmt.Sprintf("%s of %q is already under way: %s", kind, app.Name, r.ID), "follow it with run log "+r.ID+" --follow")
 		}
 	}

@@ -85,12 +85,12 @@ func mayJoin(ctx context.Context, tx *store.Tx, a plane.App, s plane.Server, w B
 }
 
 func refuseUnfinishedAdd(ctx context.Context, tx *store.Tx, a plane.App, s plane.Server) error {
-	runs, err := tx.Runs(ctx, store.RunFilter{AppID: a.ID, Limit: 100})
+	open, err := openRuns(ctx, tx, store.RunFilter{AppID: a.ID})
 	if err != nil {
 		return err
 	}
-	for _, r := range runs {
-		if r.Kind == plane.RunAdd && r.ServerID == s.ID && !r.State.Ended() {
+	for _, r := range open {
+		if r.Kind == plane.RunAdd && r.ServerID == s.ID {
 			return plane.Conflict(fmt.Sprintf("%q is already being added: %s", s.Name, r.ID), "follow it with run log "+r.ID+" --follow")
 		}
 	}

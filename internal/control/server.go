@@ -1,9 +1,11 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/serverplane/serverplane/internal/plane"
@@ -215,65 +217,69 @@ func (c *Control) RemoveServer(ctx context.Context, actor plane.Actor, name stri
 		if err := refuseBusy(ctx, tx, s); err != nil {
 			return "", err
 		}
-		forgotten, err := writeOff(ctx, tx, s, forget)
+		carried, err := tx.BackendsOn(ctx, s.ID)
 		if err != nil {
 			return "", err
 		}
-		carried, err := carriedBy(ctx, tx, s.ID)
-		if err != nil {
+		if err := refuseCarrier(ctx, tx, s, carried, forget); err != nil {
 			return "", err
 		}
-		if len(carried) > 0 {
-			return "", plane.Conflict(fmt.Sprintf("the server carries %s", strings.Join(carried, ", ")), "remove the apps or their backends there first")
+		forgotten, err := writeOff(ctx, tx, carried)
+		if err != nil {
+			return "", err
 		}
 		return forgotten, tx.DeleteServer(ctx, s.ID)
 	})
 }
 
-// writeOff forgets the backends that are on their way out of a server nobody can
-// reach, and says which.
-func writeOff(ctx context.Context, tx *store.Tx, s plane.Server, forget bool) (string, error) {
-	if !forget {
+// refuseCarrier lets a server go that carries nothing, or only what removals left
+// on it and cannot take off, because it is gone itself.
+func refuseCarrier(ctx context.Context, tx *store.Tx, s plane.Server, carried []plane.Backend, forget bool) error {
+	if len(carried) == 0 {
+		return nil
+	}
+	apps, err := carriedBy(ctx, tx, s.ID)
+	if err != nil {
+		return err
+	}
+	named, finish := strings.Join(apps, ", "), "backend remove "+apps[0]+" "+s.Name
+	switch {
+	case slices.ContainsFunc(carried, func(b plane.Backend) bool { return !b.Removing || b.Primary }):
+		return plane.Conflict("the server carries "+named, "remove the apps or their backends there first")
+	case s.State != plane.ServerUnreachable && s.State != plane.ServerFailed:
+		return plane.Conflict("the server still carries what a removal left of "+named, "it can be reached, so finish that: "+finish)
+	case !forget:
+		return plane.Conflict("the server is "+string(s.State)+" and still carries what a removal left of "+named,
+			finish+" once it is back; if it never will be, server remove "+s.Name+" --forget")
+	}
+	return nil
+}
+
+// writeOff forgets left-overs and says for the audit log what they were.
+func writeOff(ctx context.Context, tx *store.Tx, left []plane.Backend) (string, error) {
+	if len(left) == 0 {
 		return "", nil
 	}
-	if s.State == plane.ServerReady {
-		return "", plane.Conflict("the server can be reached", "backend remove finishes what is left there")
-	}
-	backends, err := tx.BackendsOn(ctx, s.ID)
-	if err != nil {
-		return "", err
-	}
-	var names []string
-	for _, b := range backends {
-		if !b.Removing || b.Primary {
-			continue
-		}
+	told := make([]string, len(left))
+	for i, b := range left {
 		a, err := tx.App(ctx, b.AppID)
 		if err != nil {
 			return "", err
 		}
-		names = append(names, a.Name)
+		told[i] = fmt.Sprintf("%s (%s)", a.Name, cmp.Or(b.Health.Reason, "nothing is known of it"))
 		if err := tx.DeleteBackend(ctx, b.ID); err != nil {
 			return "", err
 		}
 	}
-	if len(names) == 0 {
-		return "", nil
-	}
-	return "written off, left on the server: " + strings.Join(names, ", "), nil
+	return "written off, left on the server: " + strings.Join(told, "; "), nil
 }
 
 func refuseBusy(ctx context.Context, tx *store.Tx, s plane.Server) error {
-	runs, err := tx.Runs(ctx, store.RunFilter{ServerID: s.ID, Limit: 20})
-	if err != nil {
+	open, err := openRuns(ctx, tx, store.RunFilter{ServerID: s.ID})
+	if err != nil || len(open) == 0 {
 		return err
 	}
-	for _, r := range runs {
-		if !r.State.Ended() {
-			return plane.Conflict("a Run is working on the server: "+r.ID, "wait for it or cancel it")
-		}
-	}
-	return nil
+	return plane.Conflict("a Run is working on the server: "+open[0].ID, "wait for it or cancel it")
 }
 
 func carriedBy(ctx context.Context, tx *store.Tx, serverID string) ([]string, error) {

@@ -34,7 +34,7 @@ func (c *Control) SwitchOff(ctx context.Context, actor plane.Actor, app, server 
 // refuseComingOn holds that a Run which is about to switch the backend on does
 // not undo the wish behind the person's back.
 func refuseComingOn(ctx context.Context, tx *store.Tx, a plane.App, b plane.Backend, server string) error {
-	open, err := openRuns(ctx, tx, a.ID)
+	open, err := openRuns(ctx, tx, store.RunFilter{AppID: a.ID})
 	if err != nil {
 		return err
 	}
@@ -249,7 +249,7 @@ func mayLeave(ctx context.Context, tx *store.Tx, a plane.App, b plane.Backend, s
 
 // refuseUnfinished holds that one Run at a time works on a backend.
 func refuseUnfinished(ctx context.Context, tx *store.Tx, a plane.App, b plane.Backend) error {
-	open, err := openRuns(ctx, tx, a.ID)
+	open, err := openRuns(ctx, tx, store.RunFilter{AppID: a.ID})
 	if err != nil {
 		return err
 	}

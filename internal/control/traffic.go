@@ -121,7 +121,7 @@ func (c *Control) keepWaiting(ctx context.Context, actor plane.Actor, a plane.Ap
 
 // enqueueOnce writes a Run, unless one that is told the same has not ended.
 func (c *Control) enqueueOnce(ctx context.Context, tx *store.Tx, actor plane.Actor, r plane.Run) (plane.Run, error) {
-	open, err := openRuns(ctx, tx, r.AppID)
+	open, err := openRuns(ctx, tx, store.RunFilter{AppID: r.AppID})
 	if err != nil {
 		return r, err
 	}
@@ -133,11 +133,12 @@ func (c *Control) enqueueOnce(ctx context.Context, tx *store.Tx, actor plane.Act
 	return c.enqueue(ctx, tx, actor, r)
 }
 
-// openRuns are the Runs of an app that have not ended.
-func openRuns(ctx context.Context, tx *store.Tx, appID string) ([]plane.Run, error) {
+// openRuns are the Runs that fit and have not ended, however many have.
+func openRuns(ctx context.Context, tx *store.Tx, f store.RunFilter) ([]plane.Run, error) {
 	var open []plane.Run
 	for _, state := range []plane.RunState{plane.RunQueued, plane.RunRunning} {
-		runs, err := tx.Runs(ctx, store.RunFilter{AppID: appID, State: state, Limit: 1000})
+		f.State, f.Limit = state, 1000
+		runs, err := tx.Runs(ctx, f)
 		if err != nil {
 			return nil, err
 		}

@@ -1,12 +1,13 @@
 package control_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/serverplane/serverplane/internal/control"
 	"github.com/serverplane/serverplane/internal/plane"
@@ -337,7 +338,7 @@ func TestWishedAgainWritesNothing(t *testing.T) {
 		if done, err := verb(t.Context()); err != nil || !done.InForce {
 			t.Errorf("%s: %+v, %v", what, done, err)
 		}
-		if diff := cmp.Diff(before, p.contents()); diff != "" {
+		if diff := gocmp.Diff(before, p.contents()); diff != "" {
 			t.Errorf("%s wrote (-before +after):\n%s", what, diff)
 		}
 	}
@@ -465,5 +466,42 @@ func TestCancelledEnablingRestores(t *testing.T) {
 	}
 	if b := p.balancer(); b.LoadBalancer != failed {
 		t.Errorf("left as %+v, was %+v", b.LoadBalancer, failed)
+	}
+}
+
+// Two people switch the two last ones off at once: one of them is refused.
+func TestBothCannotGoOffAtOnce(t *testing.T) {
+	p := serving(t, plane.RoundRobin)
+	p.steered("")
+	refused := make(chan error, 2)
+	for _, server := range []string{"s1", "s2"} {
+		go func() {
+			_, err := p.SwitchOff(t.Context(), ann, "web", server, true)
+			refused <- err
+		}()
+	}
+	first, second := <-refused, <-refused
+	if (first == nil) == (second == nil) || plane.CodeOf(cmp.Or(first, second)) != plane.CodeConflict {
+		t.Errorf("%v and %v", first, second)
+	}
+	if p.backend("s1").Enabled == p.backend("s2").Enabled {
+		t.Error("not exactly one of them is on")
+	}
+}
+
+// A server is not forgotten with a backend on it that nobody removed, and one
+// that carries nothing needs no word about left-overs.
+func TestForgetOnlyLeftOvers(t *testing.T) {
+	p := serving(t, plane.RoundRobin)
+	p.write(func(ctx context.Context, tx *store.Tx) error {
+		return tx.SetServerState(ctx, p.serverID("s2"), plane.ServerUnreachable, "no route", p.now())
+	})
+	p.refuses("a backend nobody removed", plane.CodeConflict, "", func(ctx context.Context) error { return p.RemoveServer(ctx, ann, "s2", true) })
+	p.ready(3)
+	if err := p.RemoveServer(t.Context(), ann, "s3", true); err != nil {
+		t.Error(err)
+	}
+	if a := p.lastAudit(); a.Action != "server.remove" || a.Detail != "" {
+		t.Errorf("audited as %+v", a)
 	}
 }
