@@ -89,12 +89,25 @@ func (p *Prober) get(ctx context.Context, q Question) (int, error) {
 		return 0, err
 	}
 	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-	status, err := exchange(conn, req)
-	if err != nil && ctx.Err() != nil {
+	answers := make(chan answer, 1)
+	go func() {
+		status, err := exchange(conn, req)
+		answers <- answer{status, err}
+	}()
+	select {
+	case a := <-answers:
+		return a.status, a.err
+	case <-ctx.Done():
+		// Closing a forwarded connection does not wake who reads from it: on a link that is half open that
+		// takes until the link itself is given up, long after the question's time.
 		return 0, ctx.Err()
 	}
-	return status, err
+}
+
+// answer is how an exchange ended.
+type answer struct {
+	status int
+	err    error
 }
 
 // errQuestion is a question that cannot be put into words: nobody's failure.

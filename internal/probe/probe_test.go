@@ -272,3 +272,38 @@ func listen(t *testing.T, handle func(net.Conn)) net.Listener {
 	}()
 	return l
 }
+
+// deaf is a forwarded connection whose link is half open: closing it wakes
+// nobody who reads.
+type deaf struct {
+	vantage
+	net.Conn
+	hungUp chan struct{}
+}
+
+func (d deaf) Dial(context.Context, remote.Target, string) (net.Conn, error) { return d, nil }
+
+func (d deaf) Write(b []byte) (int, error) { return len(b), nil }
+
+func (d deaf) Read([]byte) (int, error) { <-d.hungUp; return 0, io.EOF }
+
+func (d deaf) Close() error { return nil }
+
+func TestAHalfOpenLinkDoesNotHoldAQuestionUp(t *testing.T) {
+	d := deaf{hungUp: make(chan struct{}), vantage: vantage{dead: told(remote.KindLost, remote.Target{Address: "203.0.113.1"}, "no keep-alive")}}
+	answered := make(chan plane.Probe, 1)
+	go func() {
+		q := question("203.0.113.2:80", "/")
+		q.Timeout = 50 * time.Millisecond
+		answered <- probe.New(d, time.Now).Ask(context.Background(), q)
+	}()
+	defer close(d.hungUp)
+	select {
+	case p := <-answered:
+		if p.Verdict != plane.Blind {
+			t.Errorf("our own link's silence is blamed on the backend: %+v", p)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the question lasted until the link was given up")
+	}
+}
