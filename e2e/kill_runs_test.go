@@ -65,12 +65,14 @@ func TestKilledRuns(t *testing.T) {
 	if got.Sent == 0 || got.Lost+got.Mangled+got.Failed+got.Held > 0 {
 		t.Errorf("a killed panel cost visitors something: %s; the first: %s", got, got.First)
 	}
+	t.Run("a backend is removed while its server is off", func(t *testing.T) { removedWhileOff(t, w) })
+	t.Run("a server that is dead for good can be forgotten", func(t *testing.T) { forgotten(t, w) })
 }
 
-// twoApps are web, which answers any name, and api, both on s1 and s2.
+// twoApps are web, which answers any name, and web-api, both on s1 and s2.
 func (w *world) twoApps(t *testing.T) {
 	t.Helper()
-	for app, more := range map[string][]string{"web": nil, "api": {"--domain", "api.example.com"}} {
+	for app, more := range map[string][]string{"web": nil, "web-api": {"--domain", "api.example.com"}} {
 		args := []string{"app", "create", app, "--server", "s1", "--kind", "nodejs", "--repo", w.repo.URL(), "--build", "true", "--start", "node server.js", "--option", "drain=1s", "--wait"}
 		w.cli(t, append(args, more...)...)
 		w.cli(t, "lb", "enable", app, "--yes", "--wait")
@@ -97,23 +99,23 @@ type killer struct {
 // scenes lead from one to the next and at the end to where they began.
 func (k *killer) scenes() []*scene {
 	added := k.repeat([]string{"backend", "add", "web", "s3", "--wait"}, func(t *testing.T) bool { return k.is(t, "web", "s3", "current") })
-	repaired := k.repeat([]string{"backend", "repair", "api", "s2", "--wait"}, func(t *testing.T) bool { return k.is(t, "api", "s2", "current") })
+	repaired := k.repeat([]string{"backend", "repair", "web-api", "s2", "--wait"}, func(t *testing.T) bool { return k.is(t, "web-api", "s2", "current") })
 	off := k.repeat([]string{"backend", "off", "web", "s2"}, func(t *testing.T) bool { return k.is(t, "web", "s2", "off") })
 	on := k.repeat([]string{"backend", "on", "web", "s2"}, func(t *testing.T) bool { return k.is(t, "web", "s2", "current") })
 	removed := k.repeat([]string{"backend", "remove", "web", "s3", "--wait"}, func(t *testing.T) bool { return k.is(t, "web", "s3", "gone") })
-	disabled := k.repeat([]string{"lb", "disable", "api", "--wait"}, func(t *testing.T) bool { return k.balancer(t, "api") == "off" })
-	enabled := k.repeat([]string{"lb", "enable", "api", "--yes", "--wait"}, func(t *testing.T) bool { return k.balancer(t, "api") == "on" })
-	apiOn := k.repeat([]string{"backend", "on", "api", "s2"}, func(t *testing.T) bool { return k.is(t, "api", "s2", "current") })
+	disabled := k.repeat([]string{"lb", "disable", "web-api", "--wait"}, func(t *testing.T) bool { return k.balancer(t, "web-api") == "off" })
+	enabled := k.repeat([]string{"lb", "enable", "web-api", "--yes", "--wait"}, func(t *testing.T) bool { return k.balancer(t, "web-api") == "on" })
+	apiOn := k.repeat([]string{"backend", "on", "web-api", "s2"}, func(t *testing.T) bool { return k.is(t, "web-api", "s2", "current") })
 	method := func(t *testing.T) { k.cli(t, "lb", "set", "web", "--method", "round-robin") }
 	return []*scene{
-		{name: "backend-add and backend-repair", begin: [][]string{{"backend", "add", "web", "s3", "--wait"}, {"backend", "repair", "api", "s2", "--wait"}},
-			finish: []func(*testing.T){added, repaired}, serving: map[string]string{"web": "s1 s2 s3", "api": "s1 s2"}},
-		{name: "backend off and lb-disable", begin: [][]string{{"backend", "off", "web", "s2"}, {"lb", "disable", "api", "--wait"}},
-			finish: []func(*testing.T){off, disabled}, serving: map[string]string{"web": "s1 s3", "api": "s1"}},
-		{name: "backend on, lb set and lb-enable", begin: [][]string{{"backend", "on", "web", "s2"}, {"lb", "set", "web", "--method", "least-connections"}, {"lb", "enable", "api", "--yes", "--wait"}},
-			finish: []func(*testing.T){on, method, enabled, apiOn}, serving: map[string]string{"web": "s1 s2 s3", "api": "s1 s2"}},
+		{name: "backend-add and backend-repair", begin: [][]string{{"backend", "add", "web", "s3", "--wait"}, {"backend", "repair", "web-api", "s2", "--wait"}},
+			finish: []func(*testing.T){added, repaired}, serving: map[string]string{"web": "s1 s2 s3", "web-api": "s1 s2"}},
+		{name: "backend off and lb-disable", begin: [][]string{{"backend", "off", "web", "s2"}, {"lb", "disable", "web-api", "--wait"}},
+			finish: []func(*testing.T){off, disabled}, serving: map[string]string{"web": "s1 s3", "web-api": "s1"}},
+		{name: "backend on, lb set and lb-enable", begin: [][]string{{"backend", "on", "web", "s2"}, {"lb", "set", "web", "--method", "least-connections"}, {"lb", "enable", "web-api", "--yes", "--wait"}},
+			finish: []func(*testing.T){on, method, enabled, apiOn}, serving: map[string]string{"web": "s1 s2 s3", "web-api": "s1 s2"}},
 		{name: "backend-remove", begin: [][]string{{"backend", "remove", "web", "s3", "--wait"}},
-			finish: []func(*testing.T){removed}, serving: map[string]string{"web": "s1 s2", "api": "s1 s2"}},
+			finish: []func(*testing.T){removed}, serving: map[string]string{"web": "s1 s2", "web-api": "s1 s2"}},
 	}
 }
 
