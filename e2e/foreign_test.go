@@ -3,14 +3,16 @@
 package e2e
 
 import (
+	"fmt"
 	"net"
 	"net/http"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/serverplane/serverplane/client"
-	"github.com/serverplane/serverplane/e2e/fleet"
 	"github.com/serverplane/serverplane/e2e/lab"
 )
 
@@ -173,9 +175,9 @@ func (w *watch) none(t *testing.T, what string) {
 // TestBadInput: a clear error with field, rule and way out; nothing changed,
 // nothing queued.
 func TestBadInput(t *testing.T) {
-	w := newEquippedWorld(t, fleet.Spec{Name: "s1"})
+	w := newEquippedWorld(t, named([]string{"s1", "s2"})...)
 	w.add(t, "s1")
-	s := w.servers["s1"]
+	s, unknown := w.servers["s1"], w.servers["s2"].Addr.String()
 	repo := w.repo.URL()
 	queued := len(runs(t, w))
 	for _, c := range []struct {
@@ -188,6 +190,10 @@ func TestBadInput(t *testing.T) {
 		{1, []string{"server", "add", "s1", "--address", s.Addr.String(), "--key", s.KeyFile, "--accept-host-key"}, []string{"already"}},
 		{1, []string{"server", "add", "s9", "--address", s.Addr.String(), "--key", s.KeyFile, "--host-key", "SHA256:wrong"}, []string{"already"}},
 		{2, []string{"server", "add", "s9", "--address", s.Addr.String(), "--key", s.KeyFile}, []string{"SHA256:", "--host-key"}},
+		{1, []string{"server", "add", "s2", "--address", unknown, "--key", wrongKey(t), "--accept-host-key"}, []string{"key", "s2"}},
+		{1, []string{"server", "add", "s2", "--address", unknown, "--key", s.KeyFile, "--host-key", "SHA256:wrong"}, []string{"host key", "SHA256:"}},
+		{1, []string{"server", "add", "s2", "--address", "198.18.0.300", "--key", s.KeyFile, "--accept-host-key"}, []string{"address", "IP address"}},
+		{1, []string{"server", "add", "s2", "--address", "fe80::zz", "--key", s.KeyFile, "--accept-host-key"}, []string{"address", "IP address"}},
 		{1, []string{"app", "create", "a;b", "--server", "s1", "--kind", "nodejs", "--repo", repo}, []string{"name"}},
 		{1, []string{"app", "create", "web", "--server", "nowhere", "--kind", "nodejs", "--repo", repo}, []string{"nowhere"}},
 		{1, []string{"app", "create", "web", "--server", "s1", "--kind", "cobol", "--repo", repo}, []string{"kind", "nodejs"}},
@@ -216,6 +222,43 @@ func TestBadInput(t *testing.T) {
 		t.Errorf("%d Runs were queued by what was refused", now-queued)
 	}
 	brokenRepository(t, w)
+	serverNotReady(t, w)
+	changedHostKey(t, w)
+}
+
+// wrongKey is a key nobody has let in.
+func wrongKey(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "key")
+	must(t, exec.CommandContext(t.Context(), "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", file).Run())
+	return file
+}
+
+// serverNotReady: an app cannot be created on a server that is still being
+// provisioned.
+func serverNotReady(t *testing.T, w *world) {
+	s := w.servers["s2"]
+	w.cli(t, "server", "add", "s2", "--address", s.Addr.String(), "--key", s.KeyFile, "--accept-host-key")
+	said := w.refuse(t, 1, "app", "create", "early", "--server", "s2", "--kind", "nodejs", "--repo", w.repo.URL())
+	if !strings.Contains(said, "s2") || !strings.Contains(said, "not ready") {
+		t.Errorf("a server that is not ready: %s", said)
+	}
+}
+
+// changedHostKey: another machine may answer at that address, so everything
+// stops, and both the command and the server's state say why.
+func changedHostKey(t *testing.T, w *world) {
+	w.ssh(t, "s1", "rm /etc/ssh/ssh_host_* && ssh-keygen -A >/dev/null && systemctl restart ssh && pkill -u serverplane") // and the held connection ends
+	until(t, 30*time.Second, "the panel refuses the new host key", func() (bool, string) {
+		_, err := w.panel.CLI(w.ctx, "server", "survey", "s1")
+		return err != nil && strings.Contains(err.Error(), "host key") && strings.Count(err.Error(), "SHA256:") > 1, fmt.Sprint(err)
+	})
+	w.untilServer(t, "s1", "unreachable")
+	s, err := w.api.Server(w.ctx, "s1")
+	must(t, err)
+	if !strings.Contains(s.Reason, "host key") {
+		t.Errorf("the server's state does not say why: %s", s.Reason)
+	}
 }
 
 // brokenRepository: what only the Git host can tell fails the deployment in
