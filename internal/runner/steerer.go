@@ -19,8 +19,15 @@ type steerer struct {
 	r     *Runner
 	mu    sync.Mutex
 	busy  map[string]bool
-	again map[string]time.Time // do not try before
+	again map[string]refusal
 	all   sync.WaitGroup
+}
+
+// refusal is until when a generation that was refused is not tried again; a newer
+// wish may be what mends it and is tried at once.
+type refusal struct {
+	until      time.Time
+	generation int64
 }
 
 const (
@@ -32,7 +39,7 @@ const (
 func topicSettled(serverID string) string { return "settled:" + serverID }
 
 func newSteerer(r *Runner) *steerer {
-	return &steerer{r: r, busy: map[string]bool{}, again: map[string]time.Time{}}
+	return &steerer{r: r, busy: map[string]bool{}, again: map[string]refusal{}}
 }
 
 func (s *steerer) run(ctx context.Context) {
@@ -62,7 +69,7 @@ func (s *steerer) look(ctx context.Context) {
 		return
 	}
 	for _, server := range pending {
-		if s.begin(server.ID) {
+		if s.begin(server) {
 			s.all.Go(func() {
 				defer s.end(ctx, server.ID)
 				s.settle(ctx, server.ID)
@@ -80,13 +87,14 @@ func (s *steerer) pending(ctx context.Context) ([]plane.Server, error) {
 	return pending, err
 }
 
-func (s *steerer) begin(id string) bool {
+func (s *steerer) begin(server plane.Server) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.busy[id] || s.r.Now().Before(s.again[id]) {
+	p := s.again[server.ID]
+	if s.busy[server.ID] || p.generation >= server.TreeWanted && s.r.Now().Before(p.until) {
 		return false
 	}
-	s.busy[id] = true
+	s.busy[server.ID] = true
 	return true
 }
 
@@ -238,7 +246,7 @@ func (s *steerer) record(ctx context.Context, server plane.Server, generation in
 		text = failure.Error()
 		s.r.Log.Warn("apply nginx tree", "server", server.Name, "err", failure)
 		s.mu.Lock()
-		s.again[server.ID] = s.r.Now().Add(retryAfter)
+		s.again[server.ID] = refusal{s.r.Now().Add(retryAfter), generation}
 		s.mu.Unlock()
 	}
 	err := s.r.Store.Write(ctx, func(tx *store.Tx) error {
