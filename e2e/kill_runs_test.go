@@ -41,12 +41,7 @@ const killRounds = 10
 // traffic, two apps at a time, while visitors ask: all of it converges, and no
 // visitor notices.
 func TestKilledRuns(t *testing.T) {
-	w := newEquippedWorld(t, named([]string{"s1", "s2", "s3"})...)
-	must(t, w.repo.Write("server.js", plain))
-	_, err := w.repo.Commit("no dependencies")
-	must(t, err)
-	w.add(t, "s1", "s2", "s3")
-	w.twoApps(t)
+	w := newPlainWorld(t)
 	k := &killer{world: w, random: rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))}
 	scenes := k.scenes()
 	for _, s := range scenes { // once without a kill: how long each takes, and that it works
@@ -65,19 +60,24 @@ func TestKilledRuns(t *testing.T) {
 	if got.Sent == 0 || got.Lost+got.Mangled+got.Failed+got.Held > 0 {
 		t.Errorf("a killed panel cost visitors something: %s; the first: %s", got, got.First)
 	}
-	t.Run("a backend is removed while its server is off", func(t *testing.T) { removedWhileOff(t, w) })
-	t.Run("a server that is dead for good can be forgotten", func(t *testing.T) { forgotten(t, w) })
 }
 
-// twoApps are web, which answers any name, and web-api, both on s1 and s2.
-func (w *world) twoApps(t *testing.T) {
+// newPlainWorld has two apps without dependencies, web, which answers any name,
+// and web-api, both on s1 and s2; s3 is ready.
+func newPlainWorld(t *testing.T) *world {
 	t.Helper()
+	w := newEquippedWorld(t, named([]string{"s1", "s2", "s3"})...)
+	must(t, w.repo.Write("server.js", plain))
+	_, err := w.repo.Commit("no dependencies")
+	must(t, err)
+	w.add(t, "s1", "s2", "s3")
 	for app, more := range map[string][]string{"web": nil, "web-api": {"--domain", "api.example.com"}} {
 		args := []string{"app", "create", app, "--server", "s1", "--kind", "nodejs", "--repo", w.repo.URL(), "--build", "true", "--start", "node server.js", "--option", "drain=1s", "--wait"}
 		w.cli(t, append(args, more...)...)
 		w.cli(t, "lb", "enable", app, "--yes", "--wait")
 		w.cli(t, "backend", "add", app, "s2", "--wait")
 	}
+	return w
 }
 
 // scene is one or two wishes at a time, how they are finished when the panel

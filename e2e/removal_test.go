@@ -13,6 +13,13 @@ import (
 	"github.com/serverplane/serverplane/e2e/lab"
 )
 
+// TestRemoval is about servers that are away while something is removed there.
+func TestRemoval(t *testing.T) {
+	w := newPlainWorld(t)
+	t.Run("a backend is removed while its server is off", func(t *testing.T) { removedWhileOff(t, w) })
+	t.Run("a server that is dead for good can be forgotten", func(t *testing.T) { forgotten(t, w) })
+}
+
 // removedWhileOff removes a backend whose server is off: what is left there
 // stays listed, gets no visitor when the server comes back, and asking again
 // clears it. The other app on that server, whose name begins alike, keeps all
