@@ -22,6 +22,7 @@ func TestDiskFull(t *testing.T) {
 	w.cli(t, "app", "create", "web", "--server", "s1", "--kind", "nodejs", "--repo", w.repo.URL(), "--build", "true", "--start", "node server.js", "--option", "drain=1s", "--wait")
 	w.cli(t, "lb", "enable", "web", "--yes", "--wait")
 	w.cli(t, "backend", "add", "web", "s2", "--wait")
+	w.untilState(t, "web", "s2", "healthy", 30*time.Second)
 	visitors := lab.Visit(w.entry("s1"), 25*time.Millisecond)
 	before := w.running(t)
 

@@ -110,10 +110,15 @@ def our_nginx_files():
         return set()
 
 
-def only_default():
+def foreign_sites():
+    """Files of sites that are neither ours nor Debian's default."""
     sites = os.listdir("/etc/nginx/sites-enabled") if os.path.isdir("/etc/nginx/sites-enabled") else []
-    foreign = [p for p in glob.glob("/etc/nginx/conf.d/*.conf") if os.path.relpath(p, "/etc/nginx") not in our_nginx_files()]
-    return sites == ["default"] and not foreign and os.path.realpath(DEFAULT_SITE) == DEFAULT_FILE
+    return [s for s in sites if s != "default" or os.path.realpath(DEFAULT_SITE) != DEFAULT_FILE] + [
+        p for p in glob.glob("/etc/nginx/conf.d/*.conf") if os.path.relpath(p, "/etc/nginx") not in our_nginx_files()]
+
+
+def only_default():
+    return os.path.lexists(DEFAULT_SITE) and not foreign_sites()
 
 
 def connections(text):
@@ -124,14 +129,14 @@ def connections(text):
 def more_connections():
     """Debian's 768 connections a worker end at about 380 visitors at once on a primary that serves itself: each takes two or more.
 
-    The limit can only stand in nginx.conf, which is not ours: it is edited while it is the packaged one, and left alone when
-    it is anybody else's.
+    The limit can only stand in nginx.conf, which is not ours: it is edited while it is the packaged one and serves nobody else's
+    sites.
     """
     text = read(NGINX_CONF)
     if text is None or connections(text) >= CONNECTIONS:
         return
     advice = "note: %s allows %d connections a worker; for many visitors set worker_connections to %d there" % (NGINX_CONF, connections(text), CONNECTIONS)
-    if not as_packaged(NGINX_CONF):
+    if foreign_sites() or not as_packaged(NGINX_CONF):
         say(advice)
         return
     wider = re.sub(rb"^(\s*worker_connections\s+)\d+\s*;", rb"\g<1>%d;" % CONNECTIONS, text, flags=re.M)
