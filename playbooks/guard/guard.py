@@ -380,7 +380,10 @@ def differences(wanted, manifest):
 def stage(changes):
     """A copy of the whole tree with the change in it."""
     shutil.rmtree(STAGE, ignore_errors=True)
-    shutil.copytree(TREE, STAGE, symlinks=True)
+    try:
+        shutil.copytree(TREE, STAGE, symlinks=True)
+    except shutil.Error as failures:  # one for each file: the first says it
+        raise Refusal("a copy of the tree could not be made: %s" % failures.args[0][0][2]) from None
     os.chmod(STAGE, 0o700)
     for path, (_, new) in changes.items():
         copy = os.path.join(STAGE, path)
