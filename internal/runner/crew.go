@@ -71,13 +71,32 @@ func (r *Runner) variables(d plane.Deployment) (map[string]string, error) {
 // who gave none.
 func (j *job) unreachable(ctx context.Context, seats []recipe.Seat) map[string]error {
 	return eachSeat(seats, func(s recipe.Seat) error {
-		ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
-		defer cancel()
-		if _, err := j.Pool.Exec(ctx, recipe.Target(s.Server), remote.Command{Args: []string{"true"}}); err != nil {
+		if err := j.signOfLife(ctx, s.Server); err != nil {
 			return fmt.Errorf("server %s cannot be reached, nothing was changed there: %w", s.Server.Name, err)
 		}
 		return nil
 	})
+}
+
+// signOfLife asks again while there is time when signing in was not answered: a
+// connection begun just before a server rebooted is never answered, one begun
+// after is.
+func (j *job) signOfLife(ctx context.Context, s plane.Server) error {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	again := time.NewTicker(time.Second)
+	defer again.Stop()
+	for {
+		_, err := j.Pool.Exec(ctx, recipe.Target(s), remote.Command{Args: []string{"true"}})
+		if err == nil || !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-again.C:
+		}
+	}
 }
 
 // eachSeat does something for all seats at once and tells, by the server's name,
