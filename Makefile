@@ -25,9 +25,14 @@ help: ## list the targets
 setup: ## install what building and testing needs (Debian or Ubuntu, root); silent when nothing is missing
 	@found=$$(scripts/setup --check 2>&1) || scripts/setup || { echo "$$found" >&2; exit 1; }
 
+.PHONY: assets
+assets: ## fetch the libraries that pages load in a browser, to be embedded; silent when up to date
+	@scripts/assets
+
 .PHONY: build
-build: ## bin/serverplane; its version is the tag and commit of the checkout
+build: ## bin/serverplane, with the browser libraries if they can be had; its version is the tag and commit of the checkout
 	@mkdir -p bin
+	@scripts/assets --if-can
 	go build -buildvcs=auto -o bin/serverplane ./cmd/serverplane
 
 .PHONY: demo
@@ -46,7 +51,7 @@ fleet: setup ## three empty real servers to try things on, until Ctrl-C (root)
 	@exec bin/fleet up -n 3
 
 .PHONY: check
-check: setup format vet lint unit race ## everything but the stories on real servers; under 90 s once warm
+check: setup assets format vet lint unit race ## everything but the stories on real servers; under 90 s once warm
 
 .PHONY: test
 test: check stories ## everything: check, and the stories on real servers (root)

@@ -111,7 +111,7 @@ func (a *App) run(ctx context.Context, c config.Config, b *base, owner string, l
 		Mirrors: mirror.New(filepath.Join(c.DataDir, "mirrors"), c.AllowInsecureRepositories),
 		Now:     time.Now, PanelID: b.identity.id, Owner: owner, Log: a.log,
 	})
-	server := web.New(web.Config{Control: verbs, Log: a.log, Version: a.version})
+	server := web.New(web.Config{Control: verbs, Hints: hub, Log: a.log, Version: a.version})
 
 	poolCtx, closePool := context.WithCancel(context.WithoutCancel(ctx))
 	pooled := make(chan error, 1)

@@ -1,5 +1,6 @@
 // Package web is the panel's HTTP server: limits, request ids, headers and the
-// access log around the doors, and the one anonymous route, /healthz.
+// access log around the doors. The JSON door lives under its prefix, the
+// dashboard everywhere else; /healthz is for anybody.
 package web
 
 import (
@@ -10,11 +11,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/serverplane/serverplane/internal/plane"
 	"github.com/serverplane/serverplane/internal/web/api"
 	"github.com/serverplane/serverplane/internal/web/reply"
+	"github.com/serverplane/serverplane/internal/web/ui"
 )
 
 const (
@@ -28,8 +31,11 @@ const (
 // Config is what the server works with.
 type Config struct {
 	Control api.Control
+	Pages   ui.Control // the same verbs, for the dashboard; nil leaves it out
+	Hints   ui.Hints
 	Log     *slog.Logger
 	Version string
+	Now     func() time.Time // nil means time.Now
 }
 
 // Server answers HTTP.
@@ -37,6 +43,7 @@ type Server struct {
 	log      *slog.Logger
 	handler  http.Handler
 	api      *api.API
+	ui       *ui.UI
 	stopping chan struct{}
 }
 
@@ -47,6 +54,9 @@ func New(c Config) *Server {
 	mux.HandleFunc("GET /healthz", healthz)
 	mux.HandleFunc("/", s.nothing(mux))
 	s.api = api.New(mux, api.Config{Control: c.Control, Log: c.Log, Version: c.Version, Stopping: s.stopping})
+	if c.Pages != nil {
+		s.ui = ui.New(mux, ui.Config{Control: c.Pages, Hints: c.Hints, Log: c.Log, Version: c.Version, Stopping: s.stopping, Now: c.Now})
+	}
 	s.handler = requestID(s.accessLog(s.recovered(headers(mux))))
 	return s
 }
@@ -56,6 +66,9 @@ func (s *Server) Handler() http.Handler { return s.handler }
 
 // Routes lists the API's operations.
 func (s *Server) Routes() []api.Route { return s.api.Routes() }
+
+// Pages lists the dashboard's pages and forms.
+func (s *Server) Pages() []ui.Route { return s.ui.Routes() }
 
 // Run answers on l until ctx ends, then lets requests under way finish (waiting
 // ones end at once) and returns. Call it once.
@@ -90,9 +103,13 @@ func healthz(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, "ok\n")
 }
 
-// nothing answers what no route takes, in the form every error has.
+// nothing answers what no route takes, in the form every error of that door has.
 func (s *Server) nothing(mux *http.ServeMux) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		if s.ui != nil && !strings.HasPrefix(r.URL.Path, "/api/") {
+			s.ui.Missing(w, r)
+			return
+		}
 		if !otherMethod(mux, r) {
 			reply.Write(w, reply.Of(r.Context(), s.log, &plane.Error{
 				Code: plane.CodeNotFound, Message: "there is nothing at this address", Hint: "the addresses are in " + api.Prefix + "/openapi.json",

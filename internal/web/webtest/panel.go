@@ -30,6 +30,8 @@ type Panel struct {
 	run    control.RunView
 	events []plane.Event
 	woken  chan struct{}
+	open   bool
+	name   string // of the app, another than web
 }
 
 // New returns a fresh panel.
@@ -198,7 +200,11 @@ func (p *Panel) CreateApp(_ context.Context, _ plane.Actor, w control.AppWish) (
 
 // Apps answers web.
 func (p *Panel) Apps(context.Context, plane.Actor) ([]control.AppView, error) {
-	return []control.AppView{app()}, p.called("Apps", struct{}{})
+	a := app()
+	if name := p.named(); name != "" {
+		a.Name = name
+	}
+	return []control.AppView{a}, p.called("Apps", struct{}{})
 }
 
 // App answers web.
@@ -374,4 +380,18 @@ func (p *Panel) Events(ctx context.Context, _ plane.Actor, id string, after int6
 func (p *Panel) Audits(_ context.Context, _ plane.Actor, before string, limit int) ([]plane.Audit, error) {
 	return []plane.Audit{{ID: "aud_1", Time: At(), Email: "me@example.com", From: "127.0.0.1", Action: "app.create", Subject: "web"}},
 		p.called("Audits", fmt.Sprintf("%s %d", before, limit))
+}
+
+// Rename calls the app by another name, for pages that must take any text for text.
+func (p *Panel) Rename(name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.name, p.run.AppName, p.run.Step, p.run.Reason = name, name, name, name
+}
+
+// named is what the app is called.
+func (p *Panel) named() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.name
 }

@@ -1,0 +1,128 @@
+package ui
+
+import (
+	"errors"
+	"net/url"
+	"strings"
+
+	"github.com/serverplane/serverplane/internal/plane"
+)
+
+// Form is what a person typed and what is wrong with it.
+type Form struct {
+	Values url.Values
+	Err    *plane.Error // or nil
+}
+
+// Value is what was typed in the field, its lines ended as Unix does: browsers
+// send others.
+func (f Form) Value(name string) string {
+	return strings.ReplaceAll(f.Values.Get(name), "\r\n", "\n")
+}
+
+// Lines are the lines of a field that are not empty.
+func (f Form) Lines(name string) []string {
+	var all []string
+	for line := range strings.Lines(f.Value(name)) {
+		if line = strings.TrimSpace(line); line != "" {
+			all = append(all, line)
+		}
+	}
+	return all
+}
+
+// Checked tells whether a checkbox was ticked.
+func (f Form) Checked(name string) bool { return f.Values.Get(name) != "" }
+
+// Sent tells whether anything was sent at all.
+func (f Form) Sent() bool { return len(f.Values) > 0 }
+
+// At is what is wrong with the field, or nil.
+func (f Form) At(name string) *plane.Error {
+	if f.Err == nil || f.Err.Field != name {
+		return nil
+	}
+	return f.Err
+}
+
+// Field is one labelled input as the template "field" draws it.
+type Field struct {
+	Name, Label, Type, Value, Hint string
+	Attributes                     map[string]string // autocomplete, placeholder, min, max, rows, pattern
+	Required                       bool
+	Options                        []Option // of a select
+	Err                            *plane.Error
+}
+
+// Option is one choice of a select.
+type Option struct {
+	Value, Label string
+	Chosen       bool
+}
+
+// field makes a Field out of the form; more are key=value pairs: value (shown
+// until something was typed), hint, required, option (value:label, repeated) and
+// HTML attributes of the allow-list.
+func field(f Form, name, label, kind string, more ...string) (Field, error) {
+	made := Field{Name: name, Label: label, Type: kind, Err: f.At(name), Attributes: map[string]string{}}
+	for _, m := range more {
+		if err := made.set(m); err != nil {
+			return Field{}, err
+		}
+	}
+	if f.Sent() && kind != "password" {
+		made.Value = f.Value(name)
+	}
+	for i, o := range made.Options {
+		made.Options[i].Chosen = o.Value == made.Value
+	}
+	return made, nil
+}
+
+func (f *Field) set(pair string) error {
+	key, value, _ := strings.Cut(pair, "=")
+	switch key {
+	case "value":
+		f.Value = value
+	case "hint":
+		f.Hint = value
+	case "required":
+		f.Required = true
+	case "option":
+		v, label, both := strings.Cut(value, ":")
+		if !both {
+			label = v
+		}
+		f.Options = append(f.Options, Option{Value: v, Label: label})
+	case "autocomplete", "placeholder", "min", "max", "rows", "minlength", "maxlength", "inputmode":
+		f.Attributes[key] = value
+	default:
+		return errors.New("a field has no " + key)
+	}
+	return nil
+}
+
+// Attribute is one of them, for the template.
+func (f Field) Attribute(name string) string { return f.Attributes[name] }
+
+// Describes lists the ids of what explains the field, for screen readers.
+func (f Field) Describes() string {
+	var ids []string
+	if f.Err != nil {
+		ids = append(ids, f.Name+"-error")
+	}
+	if f.Hint != "" {
+		ids = append(ids, f.Name+"-hint")
+	}
+	return strings.Join(ids, " ")
+}
+
+// Confirm is a form that asks for a name to be typed before it does its work.
+type Confirm struct {
+	Action, Name, Button string
+	Err                  *plane.Error
+}
+
+func confirm(f Form, action, name, button string) Confirm {
+	return Confirm{Action: action, Name: name, Button: button, Err: f.At("confirm")}
+}

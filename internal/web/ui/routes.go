@@ -1,0 +1,36 @@
+package ui
+
+import (
+	"github.com/serverplane/serverplane/internal/auth"
+)
+
+// Anyone is the permission of the few pages for people who are not signed in.
+// It is no permission of auth's: no role holds it, so that a page cannot be
+// opened to the world by mistake.
+const Anyone auth.Permission = "anyone"
+
+// Signed is held by everybody who is signed in: what is their own.
+const Signed = auth.PanelRead
+
+// Route is one address of the dashboard and what it demands.
+type Route struct {
+	Method     string
+	Pattern    string // as net/http's ServeMux takes it
+	Permission auth.Permission
+	handle     func(v *visit) error
+}
+
+// Routes lists every page and form, for the mux and for the test that walks
+// them. What is not listed here does not exist.
+func (u *UI) Routes() []Route {
+	return []Route{
+		{"GET", "/{$}", auth.AppRead, u.overview},
+		{"GET", "/live", Signed, u.live},
+
+		{"GET", "/sign-in", Anyone, u.signInPage},
+		{"POST", "/sign-in", Anyone, u.signIn},
+		{"GET", "/setup", Anyone, u.setupPage},
+		{"POST", "/setup", Anyone, u.setup},
+		{"POST", "/sign-out", Signed, u.signOut},
+	}
+}

@@ -1,0 +1,51 @@
+package ui
+
+import (
+	"fmt"
+
+	"github.com/serverplane/serverplane/internal/plane"
+)
+
+// Badge is a state as the template "badge" draws it: always the word, and a
+// shape of its own beside it, so that colour is never the only sign.
+type Badge struct {
+	Text string
+	Look string // good, busy, warn, bad, off or unknown: shape and colour
+}
+
+// looks says how each state of product.md looks; one that is not listed looks unknown.
+var looks = map[string]string{
+	"ready": "good", "healthy": "good", "live": "good", "completed": "good", "succeeded": "good", "on": "good", "in force": "good",
+	"queued": "busy", "running": "busy", "pending": "busy", "provisioning": "busy", "deploying": "busy", "preparing": "busy",
+	"switching": "busy", "verifying": "busy", "applying": "busy", "removing": "busy", "cancelling": "busy",
+	"reverted": "warn", "interrupted": "warn", "warning": "warn",
+	"failed": "bad", "unhealthy": "bad", "unreachable": "bad",
+	"off": "off", "new": "off", "cancelled": "off",
+	"unknown": "unknown",
+}
+
+// badge takes any of the domain's states, or text.
+func badge(state any) Badge {
+	text := fmt.Sprint(state)
+	if look := looks[text]; look != "" {
+		return Badge{Text: text, Look: look}
+	}
+	return Badge{Text: text, Look: "unknown"}
+}
+
+// labels are the domain's short words in a person's.
+var labels = map[string]string{
+	string(plane.RunProvision): "Prepare server", string(plane.RunDeploy): "Deploy", string(plane.RunEnable): "Enable Load Balancer",
+	string(plane.RunAdd): "Add backend", string(plane.RunRemoveApp): "Remove app", string(plane.RunDisable): "Disable Load Balancer",
+	string(plane.RunSteer): "Change traffic", string(plane.RunRepair): "Repair backend", string(plane.RunLeave): "Remove backend",
+	string(plane.RoundRobin): "Round robin", string(plane.LeastConnections): "Least connections", string(plane.IPHash): "IP hash",
+}
+
+// label is a person's word for one of the domain's, or the domain's own.
+func label(word any) string {
+	text := fmt.Sprint(word)
+	if l := labels[text]; l != "" {
+		return l
+	}
+	return text
+}
