@@ -63,6 +63,9 @@ type AppChange struct {
 	RunOnce    *[]string `json:"run_once,omitempty"`
 	Root       *string   `json:"root,omitempty"`
 	HealthPath *string   `json:"health_path,omitempty"`
+	Repository *string   `json:"repository,omitempty"`
+
+	Options map[string]string `json:"options,omitempty" doc:"those named; an empty value takes one back to its default"`
 }
 
 // CreateApp creates an app and, unless told not to, starts its first deployment.

@@ -27,7 +27,7 @@ func TestDiskFull(t *testing.T) {
 	before := w.running(t)
 
 	must(t, w.servers["s2"].FillDisk(w.ctx))
-	said := w.refuse(t, 1, "deploy", "web", "--wait")
+	said := w.refuse(t, 1, "deploy", "web", "--rebuild", "--wait")
 	if !strings.Contains(said, "s2") || !strings.Contains(strings.ToLower(said), "space") {
 		t.Errorf("a backend's full disk is not named:\n%s", lastLines(said, 30))
 	}

@@ -256,7 +256,7 @@ func wrongPort(t *testing.T, w *world) {
 func cancelBuild(t *testing.T, w *world) {
 	before := w.running(t)
 	var sent client.Deployed
-	sent, err := w.api.Deploy(w.ctx, "web", client.DeployWish{})
+	sent, err := w.api.Deploy(w.ctx, "web", client.DeployWish{Rebuild: true})
 	must(t, err)
 	unit := "sp-web-run-" + sent.Run.ID
 	for _, s := range []string{"s1", "s2", "s3"} {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -18,10 +19,14 @@ func (sh *shell) application() *cobra.Command {
 type appFlags struct {
 	branch, start, root, healthPath string
 	domains, build, runOnce         []string
+	repository                      string
+	options                         []string
 }
 
 func (f *appFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.branch, "branch", "", "branch to deploy (default main)")
+	fs.StringVar(&f.repository, "repo", "", "address of its Git repository")
+	fs.StringArrayVar(&f.options, "option", nil, "K=V of its kind; may be repeated; app set K= takes it back to its default")
 	fs.StringArrayVar(&f.domains, "domain", nil, "name visitors use; may be repeated, the first is the main one")
 	fs.StringArrayVar(&f.build, "build", nil, "shell line that builds; may be repeated")
 	fs.StringVar(&f.start, "start", "", "shell line that starts the app")
@@ -33,22 +38,19 @@ func (f *appFlags) add(fs *pflag.FlagSet) {
 func (sh *shell) appCreate() *cobra.Command {
 	var f appFlags
 	var w client.AppWish
-	var options []string
 	cmd := &cobra.Command{Use: "create NAME", Short: "Create an app and deploy it for the first time", Args: cobra.ExactArgs(1)}
 	wait := waitFlag(cmd)
 	f.add(cmd.Flags())
 	cmd.Flags().StringVar(&w.Server, "server", "", "name of its primary")
 	cmd.Flags().StringVar(&w.Kind, "kind", "", "what it is made of: nodejs")
-	cmd.Flags().StringVar(&w.Repository, "repo", "", "address of its Git repository")
-	cmd.Flags().StringArrayVar(&options, "option", nil, "K=V of its kind; may be repeated")
 	cmd.Flags().BoolVar(&w.NoDeploy, "no-deploy", false, "do not deploy yet")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		w.Name = args[0]
+		w.Name, w.Repository = args[0], f.repository
 		if w.Server == "" || w.Kind == "" || w.Repository == "" {
 			return usagef("app create needs --server, --kind and --repo")
 		}
 		var err error
-		if w.Options, err = pairs("--option", options); err != nil {
+		if w.Options, err = pairs("--option", f.options); err != nil {
 			return err
 		}
 		w.Branch, w.Domains, w.Build, w.Start = f.branch, f.domains, f.build, f.start
@@ -166,7 +168,11 @@ func (sh *shell) appSet() *cobra.Command {
 	out := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		change := f.change(cmd.Flags())
-		if change == (client.AppChange{}) {
+		var err error
+		if change.Options, err = pairs("--option", f.options); err != nil {
+			return err
+		}
+		if reflect.DeepEqual(change, client.AppChange{}) {
 			return usagef("app set: say what to change")
 		}
 		c, err := sh.panel()
@@ -202,7 +208,7 @@ func (f *appFlags) change(fs *pflag.FlagSet) client.AppChange {
 	return client.AppChange{
 		Branch: text("branch", &f.branch), Start: text("start", &f.start), Root: text("root", &f.root),
 		HealthPath: text("health-path", &f.healthPath), Domains: list("domain", f.domains),
-		Build: list("build", f.build), RunOnce: list("run-once", f.runOnce),
+		Repository: text("repo", &f.repository), Build: list("build", f.build), RunOnce: list("run-once", f.runOnce),
 	}
 }
 

@@ -12,6 +12,7 @@ func (sh *shell) deploy() *cobra.Command {
 	wait := waitFlag(cmd)
 	cmd.Flags().StringVar(&w.Ref, "ref", "", "commit, tag or branch (default: the app's branch)")
 	cmd.Flags().StringArrayVar(&w.Without, "without", nil, "server that takes no part and is behind afterwards; may be repeated")
+	cmd.Flags().BoolVar(&w.Rebuild, "rebuild", false, "build although the commit is built already")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c, err := sh.panel()
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -35,7 +36,7 @@ func (c *Control) CreateApp(ctx context.Context, actor plane.Actor, w AppWish) (
 		if err := c.settle(ctx, tx, &app, server); err != nil || w.NoDeploy {
 			return err
 		}
-		_, queued, err := c.deploy(ctx, tx, actor, app, deployOrder{trigger: plane.TriggerManual, ref: app.Branch})
+		_, queued, err := c.deploy(ctx, tx, actor, app, deployOrder{trigger: plane.TriggerManual, ref: app.Branch, spec: app.Spec})
 		run = &queued
 		return err
 	})
@@ -230,6 +231,25 @@ func (ch AppChange) apply(a *plane.App) {
 	put(&a.Spec.RunOnce, ch.RunOnce)
 	put(&a.Spec.Root, ch.Root)
 	put(&a.Spec.HealthPath, ch.HealthPath)
+	put(&a.Repository, ch.Repository)
+	a.Spec.Options = withOptions(a.Spec.Options, ch.Options)
+}
+
+func withOptions(now, change map[string]string) map[string]string {
+	if len(change) == 0 {
+		return now
+	}
+	out := maps.Clone(now)
+	if out == nil {
+		out = map[string]string{}
+	}
+	for name, value := range change {
+		out[name] = value
+		if value == "" {
+			delete(out, name)
+		}
+	}
+	return out
 }
 
 func put[T any](at *T, value *T) {

@@ -30,7 +30,7 @@ func (c *Control) Deploy(ctx context.Context, actor plane.Actor, app string, w D
 		if err != nil {
 			return "", err
 		}
-		order := deployOrder{trigger: plane.TriggerManual, ref: cmp.Or(w.Ref, a.Branch), without: w.Without}
+		order := deployOrder{trigger: plane.TriggerManual, ref: cmp.Or(w.Ref, a.Branch), spec: a.Spec, without: w.Without, rebuild: w.Rebuild}
 		deployment, run, err = c.deploy(ctx, tx, actor, a, order)
 		return detail, err
 	})
@@ -46,22 +46,25 @@ func (c *Control) Deploy(ctx context.Context, actor plane.Actor, app string, w D
 type deployOrder struct {
 	trigger plane.Trigger
 	ref     string
+	spec    plane.Spec
 	from    *plane.Deployment
 	without []string // names of servers that take no part
+	rebuild bool
 }
 
 // deploying is what a Run that deploys is told.
 type deploying struct {
 	Without []string `json:"without"`
+	Rebuild bool     `json:"rebuild,omitempty"`
 }
 
 func (o deployOrder) args() (json.RawMessage, error) {
-	if len(o.without) == 0 {
+	if len(o.without) == 0 && !o.rebuild {
 		return nil, nil
 	}
-	raw, err := json.Marshal(deploying{Without: o.without})
+	raw, err := json.Marshal(deploying{Without: o.without, Rebuild: o.rebuild})
 	if err != nil {
-		return nil, fmt.Errorf("encode who takes no part: %w", err)
+		return nil, fmt.Errorf("encode what a deployment is told: %w", err)
 	}
 	return raw, nil
 }
@@ -92,11 +95,12 @@ func (c *Control) deploy(ctx context.Context, tx *store.Tx, actor plane.Actor, a
 		return plane.Deployment{}, plane.Run{}, err
 	}
 	d := plane.Deployment{
-		ID: plane.NewID(plane.PrefixDeployment), AppID: a.ID, Trigger: o.trigger, Ref: o.ref, Spec: a.Spec,
+		ID: plane.NewID(plane.PrefixDeployment), AppID: a.ID, Trigger: o.trigger, Ref: o.ref, Spec: o.spec,
 		State: plane.DeploymentQueued, Actor: actor.Email, CreatedAt: c.now().UTC(),
 	}
 	if o.from != nil {
 		d.Commit, d.Author, d.Subject, d.ReleaseID = o.from.Commit, o.from.Author, o.from.Subject, o.from.ReleaseID
+		d.SourceID = o.from.ID
 	}
 	var err error
 	if d.Variables, err = c.sealVariables(ctx, tx, a.ID, d.ID); err != nil {
@@ -143,11 +147,14 @@ func (c *Control) Deployments(ctx context.Context, _ plane.Actor, app, before st
 	})
 }
 
-// Deployment shows one deployment.
-func (c *Control) Deployment(ctx context.Context, _ plane.Actor, id string) (plane.Deployment, error) {
-	return read(ctx, c.store, func(tx *store.Tx) (plane.Deployment, error) {
+// Deployment shows one deployment, where it stands and how long it may take.
+func (c *Control) Deployment(ctx context.Context, _ plane.Actor, id string) (DeploymentView, error) {
+	return read(ctx, c.store, func(tx *store.Tx) (DeploymentView, error) {
 		d, err := tx.Deployment(ctx, id)
-		return d, orNotFound(err, "deployment", id)
+		if err != nil {
+			return DeploymentView{}, orNotFound(err, "deployment", id)
+		}
+		return c.viewDeployment(ctx, tx, d)
 	})
 }
 

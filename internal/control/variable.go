@@ -131,7 +131,7 @@ func (c *Control) ApplyVariables(ctx context.Context, actor plane.Actor, app str
 		if err != nil || same {
 			return err
 		}
-		_, queued, err := c.deploy(ctx, tx, actor, a, deployOrder{trigger: plane.TriggerEnvironment, ref: live.Commit, from: &live})
+		_, queued, err := c.deploy(ctx, tx, actor, a, deployOrder{trigger: plane.TriggerEnvironment, ref: live.Commit, spec: a.Spec, from: &live})
 		run = &queued
 		return err
 	})

@@ -44,12 +44,21 @@ type AppChange struct {
 	RunOnce    *[]string
 	Root       *string
 	HealthPath *string
+	Repository *string
+	Options    map[string]string // those named; an empty value takes one back to its default
 }
 
 // DeployWish says what to deploy.
 type DeployWish struct {
 	Ref     string   // commit, tag or branch; empty: the app's branch
 	Without []string // names of servers that take no part
+	Rebuild bool     // build although the commit is built already
+}
+
+// RollbackWish says what to go back to.
+type RollbackWish struct {
+	Deployment string   // id; empty: the one that was live before
+	Without    []string // names of servers that take no part
 }
 
 // BalancerWish is the wish to balance an app.
@@ -109,6 +118,38 @@ type AppView struct {
 	ServerName string
 	Live       *plane.Deployment // or nil
 	Unapplied  bool              // variables differ from the live deployment's
+}
+
+// DeploymentView is a deployment with where it stands and how long such a one
+// takes, from the last that completed; what is not known is 0.
+type DeploymentView struct {
+	plane.Deployment
+	AppName      string
+	Live         bool          // it is what visitors get
+	Elapsed      time.Duration // since it started, up to its end
+	Expected     time.Duration
+	ExpectedLive time.Duration // until visitors get it
+	Steps        []StepView
+}
+
+// StepState is where a step of a Run is.
+type StepState string
+
+// The states of a step.
+const (
+	StepDone    StepState = "done"
+	StepRunning StepState = "running"
+	StepFailed  StepState = "failed" // the last one of what did not end well
+	StepWaiting StepState = "waiting"
+)
+
+// StepView is one step of a deployment.
+type StepView struct {
+	Name      string
+	State     StepState
+	StartedAt time.Time     // zero while it waits
+	Took      time.Duration // so far
+	Expected  time.Duration // 0: not known
 }
 
 // BackendView is a backend with the names a person knows.

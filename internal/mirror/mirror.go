@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"unicode"
 )
 
 // Mirrors is the folder of all mirrors.
@@ -123,7 +124,29 @@ func (m *Mirrors) describe(ctx context.Context, dir, id string) (Commit, error) 
 		return Commit{}, err
 	}
 	author, subject, _ := strings.Cut(strings.TrimSuffix(out, "\n"), "\x00")
-	return Commit{ID: id, Author: strings.ToValidUTF8(author, "?"), Subject: strings.ToValidUTF8(subject, "?")}, nil
+	return Commit{ID: id, Author: oneLine(author), Subject: oneLine(subject)}, nil
+}
+
+// maxLine is how many letters of an author or a subject are kept.
+const maxLine = 200
+
+// oneLine makes what a stranger wrote fit to be shown: valid, bounded, without
+// control characters and without marks that turn the direction of what follows.
+func oneLine(text string) string {
+	visible := strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsControl(r), r == '\u2028', r == '\u2029':
+			return ' '
+		case unicode.Is(unicode.Bidi_Control, r):
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(text, "?"))
+	letters := []rune(strings.TrimSpace(visible))
+	if len(letters) > maxLine {
+		return string(letters[:maxLine-1]) + "…"
+	}
+	return string(letters)
 }
 
 // Keep holds a deployment's commit in the mirror whatever happens upstream.

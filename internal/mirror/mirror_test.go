@@ -175,3 +175,25 @@ func TestKeyOfAKilledPanelGoesWithTheNextFetch(t *testing.T) {
 		}
 	}
 }
+
+// TestHostileWordsOfACommitAreFitToBeShown: whoever may push chooses them.
+func TestHostileWordsOfACommitAreFitToBeShown(t *testing.T) {
+	u, m, ctx := newUpstream(t), New(t.TempDir(), true), context.Background()
+	long := strings.Repeat("ä", 5000)
+	for subject, want := range map[string]string{
+		"red \x1b[31m bell \a":            "red  [31m bell",
+		"turned \u202e sdrawkcab \u2066x": "turned  sdrawkcab x",
+		"<script>alert(1)</script>":       "<script>alert(1)</script>", // as it is: who shows it escapes it
+		long:                              strings.Repeat("ä", maxLine-1) + "…",
+		"one\u2028two":                    "one two",
+	} {
+		u.git("commit", "-q", "--allow-empty", "--cleanup=verbatim", "--author", "Eve\t"+long+" <eve@example.com>", "-m", subject)
+		if err := m.Fetch(ctx, u.source()); err != nil {
+			t.Fatal(err)
+		}
+		got, err := m.Resolve(ctx, app, "main")
+		if err != nil || got.Subject != want || len([]rune(got.Author)) != maxLine || strings.ContainsAny(got.Author, "\t\n") {
+			t.Errorf("%.40q by %.40q, %v; want %.40q", got.Subject, got.Author, err, want)
+		}
+	}
+}

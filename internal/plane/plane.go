@@ -29,3 +29,10 @@ func NewID(prefix string) string {
 	_, _ = rand.Read(raw[:]) // never fails since Go 1.24
 	return prefix + strings.ToLower(base32.StdEncoding.EncodeToString(raw[:]))
 }
+
+// IsID tells whether the text can be an id with the prefix: only such are asked
+// of a store, for one database takes bytes that another refuses.
+func IsID(prefix, id string) bool {
+	rest, ok := strings.CutPrefix(id, prefix)
+	return ok && rest != "" && len(rest) <= 32 && strings.Trim(rest, "abcdefghijklmnopqrstuvwxyz0123456789") == ""
+}

@@ -15,6 +15,7 @@ type args struct {
 	Discard        bool     `json:"discard"`         // backend-remove, lb-disable: pack nothing
 	RemoveBackends bool     `json:"remove_backends"` // lb-disable
 	Without        []string `json:"without"`         // deployment: names of servers that take no part
+	Rebuild        bool     `json:"rebuild"`         // deployment: build although the commit is built already
 }
 
 func (j *job) args() (args, error) { return readArgs(j.run) }

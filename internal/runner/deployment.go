@@ -20,6 +20,7 @@ type deployment struct {
 	*job
 	roster
 	crew     crew
+	rebuild  bool // build although the commit is built already
 	plan     plane.Deployment
 	former   plane.Deployment // what was live, or the zero Deployment
 	previous plane.Slot       // its slot, or empty
@@ -81,6 +82,7 @@ func (d *deployment) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	d.rebuild = a.Rebuild
 	err = d.Store.Read(ctx, func(tx *store.Tx) (err error) {
 		if d.crew, err = loadCrew(ctx, tx, d.run.AppID); err != nil {
 			return err
@@ -133,6 +135,7 @@ func (d *deployment) prepare(ctx context.Context) error {
 		return err
 	}
 	d.plan.StartedAt = d.Now().UTC()
+	d.enrol(ctx)
 	if err := d.refuseAway(ctx); err != nil {
 		return err
 	}
@@ -145,20 +148,52 @@ func (d *deployment) prepare(ctx context.Context) error {
 	if err := d.chooseSlot(ctx); err != nil {
 		return err
 	}
-	if err := d.step(ctx, "build and start in slot "+string(d.plan.Slot)); err != nil {
+	if err := d.bringUp(ctx); err != nil {
 		return err
 	}
-	failed, err := d.buildEach(ctx, d.taking(), d.plan, d.crew.app)
-	if err != nil {
-		return err
-	}
-	if err := d.sift(ctx, failed); err != nil {
-		return err
-	}
+	d.tell(ctx, d.taking(), plane.PartStarted, "")
 	if err := d.ask(ctx); err != nil {
 		return err
 	}
+	d.tell(ctx, d.taking(), plane.PartReady, "")
 	return d.runOnce(ctx)
+}
+
+// bringUp has the release built, where it is not on disk, and started in the idle
+// slot of each server, where it does not run there still.
+func (d *deployment) bringUp(ctx context.Context) error {
+	if err := d.step(ctx, d.bringUpStep()); err != nil {
+		return err
+	}
+	standing, err := d.standing(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range standing {
+		d.say(s.Server.Name, "slot %s still runs release %s: nothing is started", d.plan.Slot, d.plan.ReleaseID)
+	}
+	rest := slices.DeleteFunc(d.taking(), func(s recipe.Seat) bool { return contains(standing, s) })
+	if len(rest) == 0 {
+		return nil
+	}
+	failed, err := d.buildEach(ctx, rest, d.plan, d.crew.app)
+	if err != nil {
+		return err
+	}
+	return d.sift(ctx, failed)
+}
+
+// bringUpStep names the step by what it takes: how long it may be expected to
+// take is read from steps of the same name.
+func (d *deployment) bringUpStep() string {
+	if d.plan.SourceID != "" {
+		return "start in the idle slot"
+	}
+	return "build and start in the idle slot"
+}
+
+func contains(seats []recipe.Seat, s recipe.Seat) bool {
+	return slices.ContainsFunc(seats, func(o recipe.Seat) bool { return o.Backend.ID == s.Backend.ID })
 }
 
 // ask brings the new slot's local sites in force and asks each of them.
@@ -199,7 +234,7 @@ func (d *deployment) followLive(ctx context.Context) error {
 			return fmt.Errorf("find what is live: %w", err)
 		}
 		d.plan.Ref, d.plan.Commit, d.plan.Author, d.plan.Subject = live.Commit, live.Commit, live.Author, live.Subject
-		d.plan.ReleaseID = live.ReleaseID
+		d.plan.ReleaseID, d.plan.SourceID = live.ReleaseID, live.ID
 		return nil
 	})
 }
@@ -210,19 +245,12 @@ func (d *deployment) fetch(ctx context.Context) error {
 		return err
 	}
 	if d.plan.ReleaseID != "" {
-		d.say("", "starts release %s again", d.plan.ReleaseID)
-		return nil
+		return d.startAgain(ctx)
+	}
+	if err := d.bring(ctx); err != nil {
+		return err
 	}
 	a := d.crew.app
-	key, err := d.Box.Unseal(a.DeployKeyPEM, plane.SealDeployKey(a.ID))
-	if err != nil {
-		return fmt.Errorf("open the deploy key: %w", err)
-	}
-	limited, cancel := context.WithTimeout(ctx, 10*time.Minute)
-	defer cancel()
-	if err := d.Mirrors.Fetch(limited, mirror.Source{App: a.ID, Address: a.Repository, Key: key}); err != nil {
-		return fmt.Errorf("fetch %s: %w", a.Repository, err)
-	}
 	commit, err := d.Mirrors.Resolve(ctx, a.ID, d.plan.Ref)
 	if err != nil {
 		return fmt.Errorf("find %q in %s: %w", d.plan.Ref, a.Repository, err)
@@ -233,6 +261,24 @@ func (d *deployment) fetch(ctx context.Context) error {
 	d.plan.Commit, d.plan.Author, d.plan.Subject = commit.ID, commit.Author, commit.Subject
 	d.plan.ReleaseID = plane.ReleaseID(d.Now(), commit.ID)
 	d.say("", "%s is %s %q by %s", d.plan.Ref, commit.ID[:7], commit.Subject, commit.Author)
+	if d.rebuild {
+		return nil
+	}
+	return d.reuse(ctx)
+}
+
+// bring brings the panel's copy of the repository up to date.
+func (d *deployment) bring(ctx context.Context) error {
+	a := d.crew.app
+	key, err := d.Box.Unseal(a.DeployKeyPEM, plane.SealDeployKey(a.ID))
+	if err != nil {
+		return fmt.Errorf("open the deploy key: %w", err)
+	}
+	limited, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	defer cancel()
+	if err := d.Mirrors.Fetch(limited, mirror.Source{App: a.ID, Address: a.Repository, Key: key}); err != nil {
+		return fmt.Errorf("fetch %s: %w", a.Repository, err)
+	}
 	return nil
 }
 
@@ -300,7 +346,11 @@ func (d *deployment) kept(ctx context.Context) ([]string, error) {
 // undo stops what was started beside the live slot. After the switch nothing
 // is undone here: traffic may be on the new slot.
 func (d *deployment) undo(ctx context.Context, _ error) {
-	if d.plan.Slot == "" || len(d.crew.seats) == 0 {
+	if len(d.crew.seats) == 0 {
+		return
+	}
+	if d.plan.Slot == "" {
+		d.stopLeft(ctx)
 		return
 	}
 	seats := servers(d.taking())
@@ -309,7 +359,7 @@ func (d *deployment) undo(ctx context.Context, _ error) {
 		d.stopSlot(ctx, d.crew.app, seats, d.plan.Slot)
 	}
 	if d.reverted {
-		for name, err := range d.atBoot(ctx, d.taking(), "disable") {
+		for name, err := range d.atBoot(ctx, d.taking(), d.plan.Slot, "disable") {
 			d.say(name, "could not keep the new slot from starting at boot: %v", err)
 		}
 	}
@@ -362,7 +412,7 @@ func (d *deployment) failed(ctx context.Context, tx *store.Tx, state plane.RunSt
 	default:
 		plan.State = plane.DeploymentFailed
 	}
-	if err := tx.UpdateDeployment(ctx, plan); err != nil {
+	if err := errors.Join(tx.UpdateDeployment(ctx, plan), endParts(ctx, tx, plan)); err != nil {
 		return err
 	}
 	app, err := tx.App(ctx, d.run.AppID)

@@ -16,7 +16,8 @@ type job struct {
 	*Runner
 	run     plane.Run
 	journal *journal
-	done    int // steps begun
+	done    int                  // steps begun
+	heard   map[string]time.Time // when Ansible last told of a server
 	receipt []plane.ReceiptLine
 }
 
@@ -38,7 +39,7 @@ type executor interface {
 }
 
 func newJob(r *Runner, run plane.Run) *job {
-	return &job{Runner: r, run: run, journal: &journal{r: r, runID: run.ID}}
+	return &job{Runner: r, run: run, journal: &journal{r: r, runID: run.ID}, heard: map[string]time.Time{}}
 }
 
 // cleanUp is how long undoing may take.

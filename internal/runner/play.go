@@ -64,6 +64,7 @@ func firstLine(text string) string {
 // record turns what Ansible did into lines of the log.
 func (j *job) record(e ansible.Event) {
 	line := plane.Event{Server: e.Host, Step: j.run.Step}
+	j.heard[e.Host] = j.Now().UTC()
 	switch e.Kind {
 	case "ok", "changed":
 		line.Kind, line.Text = plane.EventTask, e.Task+": "+e.Kind

@@ -89,6 +89,7 @@ func (d *deployment) sift(ctx context.Context, failed map[string]error) error {
 		errs = append(errs, failed[s.Server.Name])
 	}
 	if err := errors.Join(errs...); err != nil {
+		d.tellFailed(ctx, failed)
 		return err
 	}
 	var stay []recipe.Seat
@@ -96,6 +97,7 @@ func (d *deployment) sift(ctx context.Context, failed map[string]error) error {
 		if err := failed[s.Server.Name]; err != nil {
 			d.say(s.Server.Name, "is off and left out of this deployment, backend on catches up: %v", err)
 			d.drop(ctx, s)
+			d.tell(ctx, []recipe.Seat{s}, plane.PartBehind, firstLine(err.Error()))
 		} else {
 			stay = append(stay, s)
 		}
@@ -129,14 +131,22 @@ func (d *deployment) drop(ctx context.Context, s recipe.Seat) {
 	d.stopSlot(ctx, d.crew.app, []plane.Server{s.Server}, d.plan.Slot)
 }
 
+// command is what a person would type to ask for this deployment again.
+func (d *deployment) command() string {
+	if d.plan.Trigger == plane.TriggerRollback {
+		return "deployment rollback " + d.crew.app.Name + " " + d.plan.SourceID
+	}
+	return "deploy " + d.crew.app.Name
+}
+
 // refuseAway holds that every firm seat can be reached, before anything begins.
 func (d *deployment) refuseAway(ctx context.Context) error {
 	app := d.crew.app.Name
 	failed := d.unreachable(ctx, d.taking())
 	for _, s := range d.firm {
 		if err := failed[s.Server.Name]; err != nil && !s.Backend.Primary {
-			failed[s.Server.Name] = fmt.Errorf("%w; go on without it: backend off %s %s, or deploy %s --without %s",
-				err, app, s.Server.Name, app, s.Server.Name)
+			failed[s.Server.Name] = fmt.Errorf("%w; go on without it: backend off %s %s, or %s --without %s",
+				err, app, s.Server.Name, d.command(), s.Server.Name)
 		}
 	}
 	return d.sift(ctx, failed)

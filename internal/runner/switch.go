@@ -19,7 +19,7 @@ import (
 // to cancel cannot come between the marker and the book: it takes effect at the
 // next step, which switches back.
 func (d *deployment) switchOver(ctx context.Context) error {
-	if err := d.step(ctx, "switch to slot "+string(d.plan.Slot)); err != nil {
+	if err := d.step(ctx, "switch visitors over"); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUp)
@@ -27,7 +27,7 @@ func (d *deployment) switchOver(ctx context.Context) error {
 	if err := d.leaveBehind(ctx); err != nil {
 		return err
 	}
-	if err := d.sift(ctx, d.atBoot(ctx, d.taking(), "enable")); err != nil {
+	if err := d.sift(ctx, d.atBoot(ctx, d.taking(), d.plan.Slot, "enable")); err != nil {
 		return err
 	}
 	if err := d.mark(ctx, d.plan.Slot); err != nil {
@@ -42,6 +42,7 @@ func (d *deployment) switchOver(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	d.tell(ctx, d.taking(), plane.PartLive, "")
 	return d.await(ctx, wanted)
 }
 
@@ -162,6 +163,7 @@ func (d *deployment) switchBack(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	d.tell(ctx, d.wentLive(), plane.PartReverted, "")
 	if d.previous != "" {
 		d.reverted = true // by the book too: only then is the new slot stopped
 		return d.await(ctx, wanted)
@@ -169,6 +171,14 @@ func (d *deployment) switchBack(ctx context.Context) error {
 	err = d.await(ctx, wanted)
 	d.reverted = err == nil
 	return err
+}
+
+// wentLive lists the seats that visitors got the new release from.
+func (d *deployment) wentLive() []recipe.Seat {
+	live := func(p plane.Part) bool { return p.State == plane.PartLive }
+	return slices.DeleteFunc(d.taking(), func(s recipe.Seat) bool {
+		return !slices.ContainsFunc(d.plan.Parts, func(p plane.Part) bool { return p.Server == s.Server.Name && live(p) })
+	})
 }
 
 // unlive writes that the former deployment is live again, or none.
@@ -203,6 +213,9 @@ func (d *deployment) retire(ctx context.Context) error {
 		if err := d.step(ctx, "let the old slot finish its requests"); err != nil {
 			return err
 		}
+		if d.wantedBack(ctx) {
+			return d.retireNow(ctx)
+		}
 		wait := time.NewTimer(d.plan.Spec.Drain())
 		defer wait.Stop()
 		select {
@@ -221,6 +234,10 @@ func (d *deployment) retireNow(ctx context.Context) error {
 	if err := d.step(ctx, "stop the old slot, keep the new one at boot"); err != nil {
 		return err
 	}
+	if d.wantedBack(ctx) {
+		d.leaveForRollback(ctx)
+		return nil
+	}
 	keep, err := d.kept(ctx)
 	if err != nil {
 		return err
@@ -238,11 +255,11 @@ func (d *deployment) retireNow(ctx context.Context) error {
 	return nil
 }
 
-// atBoot enables or disables the plan's slot for the next boot. It is enabled
+// atBoot enables or disables a slot for the next boot. The new one is enabled
 // before traffic moves: a server that boots right after the switch must come up
 // with the slot visitors are sent to.
-func (d *deployment) atBoot(ctx context.Context, seats []recipe.Seat, verb string) map[string]error {
-	unit := files.UnitName(d.crew.app.Name, string(d.plan.Slot))
+func (d *deployment) atBoot(ctx context.Context, seats []recipe.Seat, slot plane.Slot, verb string) map[string]error {
+	unit := files.UnitName(d.crew.app.Name, string(slot))
 	return eachSeat(seats, func(s recipe.Seat) error {
 		res, err := d.Pool.Exec(ctx, recipe.Target(s.Server), remote.Command{Args: []string{"systemctl", verb, "--quiet", unit}, Sudo: true})
 		if err == nil && res.Exit != 0 {

@@ -226,7 +226,7 @@ func TestVariablesAreAppliedToWhatIsLiveByThen(t *testing.T) {
 	run := plane.Run{ID: plane.NewID(plane.PrefixRun)}
 	plan := plane.Deployment{Trigger: plane.TriggerEnvironment, Commit: "a", ReleaseID: "20260101000000-aaaaaaa"}
 	d := &deployment{job: newJob(s.runner(), run), crew: crew{app: app}, plan: plan}
-	if err := d.fetch(s.ctx); err != nil || d.plan.Commit != "b" || d.plan.ReleaseID != newer.ReleaseID {
+	if err := d.followLive(s.ctx); err != nil || d.plan.Commit != "b" || d.plan.ReleaseID != newer.ReleaseID {
 		t.Errorf("starts %s of %s, %v", d.plan.ReleaseID, d.plan.Commit, err)
 	}
 }

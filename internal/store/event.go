@@ -61,6 +61,12 @@ func (t *Tx) Events(ctx context.Context, runID string, after int64, limit int) (
 		WHERE run_id = $1 AND seq > $2 ORDER BY seq LIMIT $3`, runID, after, limited(limit))
 }
 
+// Steps returns where the Run's steps begin, in order; at most 1000.
+func (t *Tx) Steps(ctx context.Context, runID string) ([]plane.Event, error) {
+	return many(ctx, t, "list steps", scanEvent, `SELECT run_id, seq, at, kind, server, step, text FROM run_events
+		WHERE run_id = $1 AND kind = 'step' ORDER BY seq LIMIT 1000`, runID)
+}
+
 func scanEvent(r row, e *plane.Event) error {
 	return r.Scan(&e.RunID, &e.Seq, instant{&e.Time}, &e.Kind, &e.Server, &e.Step, &e.Text)
 }

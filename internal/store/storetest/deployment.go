@@ -40,13 +40,23 @@ func deployments(k kit) {
 		ID: "dep_2", AppID: "app_web", RunID: "run_1", Trigger: plane.TriggerRollback, Ref: "v1", Commit: "abcdef0123", Author: "Ann",
 		Subject: "fix: it’s", ReleaseID: "20260301120000-abcdef0", Slot: plane.SlotB, Spec: app("x", "").Spec, Variables: []byte{0, 254},
 		State: plane.DeploymentCompleted, Reason: "r", Actor: "ann@example.com", CreatedAt: day, StartedAt: day.Add(time.Second),
-		LiveAt: day.Add(time.Minute), FinishedAt: day.Add(time.Hour),
+		LiveAt: day.Add(time.Minute), FinishedAt: day.Add(time.Hour), SourceID: "dep_1", Parts: []plane.Part{},
 	}
 	update := func(d plane.Deployment) work {
 		return func(ctx context.Context, tx *store.Tx) error { return tx.UpdateDeployment(ctx, d) }
 	}
 	k.write(update(full))
 	same(k, "updated", get(k, func(ctx context.Context, tx *store.Tx) (plane.Deployment, error) { return tx.Deployment(ctx, "dep_2") }), full)
+	full.Parts = []plane.Part{{Server: "s1", State: plane.PartLive, Since: day}, {Server: "s2", State: plane.PartFailed, Reason: "it’s full", Since: day}}
+	parts := func(id string) work {
+		return func(ctx context.Context, tx *store.Tx) error { return tx.SetParts(ctx, id, full.Parts) }
+	}
+	k.write(parts("dep_2"))
+	k.missing(parts("dep_none"))
+	bare := full
+	bare.Parts = nil
+	k.write(update(bare)) // a deployment is stored without its parts, which stay
+	same(k, "with parts", get(k, func(ctx context.Context, tx *store.Tx) (plane.Deployment, error) { return tx.Deployment(ctx, "dep_2") }), full)
 	same(k, "unfinished, oldest first", ids(get(k, func(ctx context.Context, tx *store.Tx) ([]plane.Deployment, error) {
 		return tx.UnfinishedDeployments(ctx, "app_web")
 	}), deploymentID), "dep_0 dep_1 dep_3 dep_4")

@@ -255,6 +255,7 @@ func deployment() plane.Deployment {
 	return plane.Deployment{
 		ID: "dep_1", RunID: "run_1", Trigger: plane.TriggerManual, Ref: "main", Commit: "0123456789012345678901234567890123456789",
 		Author: "Ann", Subject: "Begin", ReleaseID: "20260304050607-0123456", Slot: plane.SlotA, Variables: []byte("hunter2"),
+		Parts: []plane.Part{{Server: "s1", State: plane.PartLive, Since: At()}},
 		State: plane.DeploymentCompleted, Actor: "me@example.com", CreatedAt: At(), StartedAt: At(), LiveAt: At(), FinishedAt: At().Add(time.Minute),
 	}
 }
@@ -273,8 +274,18 @@ func (p *Panel) Deployments(_ context.Context, _ plane.Actor, app, before string
 }
 
 // Deployment answers one.
-func (p *Panel) Deployment(_ context.Context, _ plane.Actor, id string) (plane.Deployment, error) {
-	return deployment(), p.called("Deployment", id)
+func (p *Panel) Deployment(_ context.Context, _ plane.Actor, id string) (control.DeploymentView, error) {
+	return control.DeploymentView{
+		Deployment: deployment(), AppName: "web", Live: true, Elapsed: time.Minute, Expected: 50 * time.Second, ExpectedLive: 20 * time.Second,
+		Steps: []control.StepView{{Name: "fetch the commit", State: control.StepDone, StartedAt: At(), Took: time.Minute, Expected: 50 * time.Second}},
+	}, p.called("Deployment", id)
+}
+
+// Rollback starts the Run.
+func (p *Panel) Rollback(_ context.Context, _ plane.Actor, app string, w control.RollbackWish) (plane.Deployment, plane.Run, error) {
+	p.about("Rollback", app)
+	run, err := p.start("Rollback", w)
+	return deployment(), run, err
 }
 
 // CancelDeployment answers the Run.
