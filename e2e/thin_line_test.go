@@ -42,6 +42,7 @@ func TestThinLine(t *testing.T) {
 		{"a process on the wrong port is named", wrongPort},
 		{"a cancelled build leaves nothing running", cancelBuild},
 		{"a new commit goes live without a lost request", deployAgain},
+		{"going back costs no visitor anything", rollBack},
 		{"nothing shows a variable's value", secretsStaySecret},
 		{"every server comes back from a reboot with the live slot", reboot},
 		{"a power cut in the middle of a change of Nginx's files heals at boot", powerCutInAChange},

@@ -102,7 +102,7 @@ func (d *deployment) slotHoldsSource(ctx context.Context) (bool, error) {
 		}
 		return err
 	})
-	if err != nil || last.ID != d.plan.SourceID || last.Spec.Drain() != d.plan.Spec.Drain() {
+	if err != nil || last.ID != d.plan.SourceID {
 		return false, err
 	}
 	same, err := d.sameVariables(last)

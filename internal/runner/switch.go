@@ -234,6 +234,10 @@ func (d *deployment) retireNow(ctx context.Context) error {
 	if err := d.step(ctx, "stop the old slot, keep the new one at boot"); err != nil {
 		return err
 	}
+	return d.endOldSlot(ctx)
+}
+
+func (d *deployment) endOldSlot(ctx context.Context) error {
 	if d.wantedBack(ctx) {
 		d.leaveForRollback(ctx)
 		return nil
