@@ -2,7 +2,9 @@ package cli
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -144,6 +146,9 @@ func appRows(a client.App) [][]string {
 		{"server", a.Server}, {"repository", a.Repository}, {"branch", a.Branch}, {"domains", or(strings.Join(a.Domains, ", "))},
 		{"root", or(a.Root)}, {"start", or(a.Start)}, {"health path", a.HealthPath}, {"load balancer", a.Balancer},
 		{"live release", or(liveRelease(a))}, {"variables", unapplied(a)},
+	}
+	for _, name := range slices.Sorted(maps.Keys(a.Options)) {
+		out = append(out, []string{"option", name + "=" + a.Options[name]})
 	}
 	for _, line := range a.Build {
 		out = append(out, []string{"build", or(line)})

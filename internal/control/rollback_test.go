@@ -270,3 +270,33 @@ func TestExpectedTimeIsTheMedianOfTheLastOnesAlike(t *testing.T) {
 		t.Errorf("%+v, elapsed %s", view.Steps[0], view.Elapsed)
 	}
 }
+
+// TestOptionsAndRepositoryChange: an option that is not named stays, an empty one
+// goes back to its default, one that does not exist is refused.
+func TestOptionsAndRepositoryChange(t *testing.T) {
+	p := newPanel(t)
+	p.ready(1)
+	p.app("web")
+	set := func(c control.AppChange) plane.App {
+		a, err := p.ChangeApp(t.Context(), ann, "web", c)
+		if err != nil {
+			t.Error(err)
+		}
+		return a
+	}
+	address := "https://example.com/moved.git"
+	if a := set(control.AppChange{Repository: &address, Options: map[string]string{"drain": "5s"}}); a.Repository != address || a.Spec.Drain() != 5*time.Second {
+		t.Errorf("%+v", a)
+	}
+	if a := set(control.AppChange{Start: &address}); a.Spec.Drain() != 5*time.Second {
+		t.Errorf("%+v", a.Spec)
+	}
+	if a := set(control.AppChange{Options: map[string]string{"drain": ""}}); a.Spec.Drain() != plane.DefaultDrain {
+		t.Errorf("%+v", a.Spec)
+	}
+	for field, c := range map[string]control.AppChange{
+		"option": {Options: map[string]string{"colour": "red"}}, "repository": {Repository: new(string)},
+	} {
+		p.refuses(field, plane.CodeInvalid, field, func(ctx context.Context) error { _, err := p.ChangeApp(ctx, ann, "web", c); return err })
+	}
+}

@@ -256,6 +256,7 @@ func TestWishesArriveWhole(t *testing.T) {
 		{"POST", "/apps", `{"name":"web","server":"s1","kind":"nodejs","repository":"https://x/y.git","branch":"b","domains":["d.e"],"build":["make"],"start":"run","run_once":["migrate"],"root":"sub","health_path":"/up","options":{"k":"v"},"no_deploy":true}`, "CreateApp",
 			control.AppWish{Name: "web", Server: "s1", Kind: "nodejs", Repository: "https://x/y.git", Branch: "b", Domains: []string{"d.e"}, NoDeploy: true,
 				Spec: plane.Spec{Build: []string{"make"}, Start: "run", RunOnce: []string{"migrate"}, Root: "sub", HealthPath: "/up", Options: map[string]string{"k": "v"}}}},
+		{"PATCH", "/apps/web", `{"repository":"r","options":{"drain":"5s"}}`, "ChangeApp", control.AppChange{Repository: str("r"), Options: map[string]string{"drain": "5s"}}},
 		{"PATCH", "/apps/web", `{"branch":"b","domains":[],"start":"s"}`, "ChangeApp", control.AppChange{Branch: str("b"), Domains: &[]string{}, Start: str("s")}},
 		{"PATCH", "/apps/web/variables", `{"values":{"A":"1\n\u0007\"$","b_":""}}`, "SetVariables", map[string]string{"A": "1\n\a\"$", "b_": ""}},
 		{"POST", "/apps/web/variables/unset", `{"names":["A"]}`, "UnsetVariables", []string{"A"}},
