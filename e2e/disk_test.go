@@ -48,6 +48,6 @@ func TestDiskFull(t *testing.T) {
 		return !lb.Pending, lb.PendingReason
 	})
 	w.cli(t, "backend", "on", "web", "s2")
-	w.cli(t, "deploy", "web", "--wait")
+	w.cli(t, "deploy", "web", "--rebuild", "--wait")
 	noneLost(t, visitors.Stop())
 }
