@@ -155,12 +155,16 @@ func viewBackends(ctx context.Context, tx *store.Tx, a plane.App) ([]BackendView
 		if err != nil {
 			return nil, fmt.Errorf("find the server of a backend of %s: %w", a.Name, err)
 		}
-		if b.Enabled && b.Placed && !b.Removing && !b.Current(a) {
-			b.Health.Reason = fmt.Sprintf("out of the upstream, for it does not hold what is live: backend repair %s %s; last seen: %s", a.Name, s.Name, b.Health.Reason)
-		}
-		views[i] = BackendView{Backend: b, AppName: a.Name, ServerName: s.Name, Address: reachedAt(a, b, s)}
+		views[i] = viewBackend(a, b, s)
 	}
 	return views, nil
+}
+
+func viewBackend(a plane.App, b plane.Backend, s plane.Server) BackendView {
+	if b.Enabled && b.Placed && !b.Removing && !b.Current(a) {
+		b.Health.Reason = fmt.Sprintf("out of the upstream, for it does not hold what is live: backend repair %s %s; last seen: %s", a.Name, s.Name, b.Health.Reason)
+	}
+	return BackendView{Backend: b, AppName: a.Name, ServerName: s.Name, Address: reachedAt(a, b, s)}
 }
 
 // reachedAt is what the entry connects to: address and port of the live slot.

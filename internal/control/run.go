@@ -14,7 +14,7 @@ import (
 // Runs lists Runs, newest first.
 func (c *Control) Runs(ctx context.Context, _ plane.Actor, f RunFilter) ([]RunView, error) {
 	return read(ctx, c.store, func(tx *store.Tx) ([]RunView, error) {
-		filter := store.RunFilter{Before: f.Before, Limit: f.Limit}
+		filter := store.RunFilter{State: f.State, Before: f.Before, Limit: f.Limit}
 		if f.App != "" {
 			a, err := appByName(ctx, tx, f.App)
 			if err != nil {
@@ -26,14 +26,60 @@ func (c *Control) Runs(ctx context.Context, _ plane.Actor, f RunFilter) ([]RunVi
 		if err != nil {
 			return nil, err
 		}
-		views := make([]RunView, len(runs))
-		for i, r := range runs {
-			if views[i], err = viewRun(ctx, tx, r); err != nil {
-				return nil, err
-			}
-		}
-		return views, nil
+		return viewRuns(ctx, tx, runs)
 	})
+}
+
+// viewRuns names apps and servers from two lists, however many Runs there are;
+// only what is queued is asked what it waits for.
+func viewRuns(ctx context.Context, tx *store.Tx, runs []plane.Run) ([]RunView, error) {
+	apps, err := tx.Apps(ctx)
+	if err != nil {
+		return nil, err
+	}
+	servers, err := tx.Servers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	names := map[string]string{}
+	for _, a := range apps {
+		names[a.ID] = a.Name
+	}
+	for _, s := range servers {
+		names[s.ID] = s.Name
+	}
+	views := make([]RunView, len(runs))
+	for i, r := range runs {
+		views[i] = nameRun(r, names)
+		if views[i].WaitsFor, err = waitsFor(ctx, tx, r); err != nil {
+			return nil, err
+		}
+	}
+	return views, nil
+}
+
+// nameRun leaves out what is gone since.
+func nameRun(r plane.Run, names map[string]string) RunView {
+	view := RunView{Run: r, AppName: names[r.AppID]}
+	for _, id := range r.Servers {
+		if name := names[id]; name != "" {
+			view.ServerNames = append(view.ServerNames, name)
+		}
+	}
+	return view
+}
+
+// RunSteps shows with which lines a Run's steps began, in order, and the Seq of
+// its last line of any kind.
+func (c *Control) RunSteps(ctx context.Context, _ plane.Actor, id string) (steps []plane.Event, last int64, err error) {
+	err = c.store.Read(ctx, func(tx *store.Tx) error {
+		if last, err = tx.LastEvent(ctx, id); err != nil {
+			return orNotFound(err, "run", id)
+		}
+		steps, err = tx.Steps(ctx, id)
+		return err
+	})
+	return steps, last, err
 }
 
 // Run shows one Run and, while it is queued, what it waits for.

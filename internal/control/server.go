@@ -294,21 +294,44 @@ func carriedBy(ctx context.Context, tx *store.Tx, serverID string) ([]string, er
 	return names, nil
 }
 
-// Servers lists all servers with what they carry.
+// Servers lists all servers with what they carry, from three lists however many
+// there are.
 func (c *Control) Servers(ctx context.Context, _ plane.Actor) ([]ServerView, error) {
 	return read(ctx, c.store, func(tx *store.Tx) ([]ServerView, error) {
 		servers, err := tx.Servers(ctx)
 		if err != nil {
 			return nil, err
 		}
+		carried, err := carriedByAll(ctx, tx)
 		views := make([]ServerView, len(servers))
 		for i, s := range servers {
-			if views[i], err = viewServer(ctx, tx, s); err != nil {
-				return nil, err
-			}
+			views[i] = ServerView{Server: s, Apps: carried[s.ID]}
 		}
-		return views, nil
+		return views, err
 	})
+}
+
+// carriedByAll names the apps on every server, by the server's id.
+func carriedByAll(ctx context.Context, tx *store.Tx) (map[string][]string, error) {
+	apps, err := tx.Apps(ctx)
+	if err != nil {
+		return nil, err
+	}
+	backends, err := tx.Backends(ctx)
+	if err != nil {
+		return nil, err
+	}
+	on := map[string][]string{} // server ids by the app's
+	for _, b := range backends {
+		on[b.AppID] = append(on[b.AppID], b.ServerID)
+	}
+	carried := map[string][]string{}
+	for _, a := range apps {
+		for _, server := range on[a.ID] {
+			carried[server] = append(carried[server], a.Name)
+		}
+	}
+	return carried, nil
 }
 
 // Server shows one server.

@@ -189,7 +189,8 @@ type RunView struct {
 
 // RunFilter narrows a list of Runs.
 type RunFilter struct {
-	App    string // name, or empty
-	Before string // cursor
+	App    string         // name, or empty
+	State  plane.RunState // or empty
+	Before string         // cursor
 	Limit  int
 }

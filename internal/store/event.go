@@ -67,6 +67,12 @@ func (t *Tx) Steps(ctx context.Context, runID string) ([]plane.Event, error) {
 		WHERE run_id = $1 AND kind = 'step' ORDER BY seq LIMIT 1000`, runID)
 }
 
+// LastEvent returns the Seq of the Run's last line, 0 while there is none, or
+// ErrNotFound.
+func (t *Tx) LastEvent(ctx context.Context, runID string) (int64, error) {
+	return one(ctx, t, "run", runID, single[int64], `SELECT events FROM runs WHERE id = $1`, runID)
+}
+
 func scanEvent(r row, e *plane.Event) error {
 	return r.Scan(&e.RunID, &e.Seq, instant{&e.Time}, &e.Kind, &e.Server, &e.Step, &e.Text)
 }

@@ -67,6 +67,16 @@ func (t *Tx) Runs(ctx context.Context, f RunFilter) ([]plane.Run, error) {
 		ORDER BY created_at DESC, id DESC LIMIT $5`, f.AppID, f.ServerID, string(f.State), f.Before, limited(f.Limit))
 }
 
+// Troubled returns, newest first and at most 100, the Runs begun since then that
+// failed or were interrupted and that nobody has tried again: no younger one of
+// the kind is about the same app, server and backend.
+func (t *Tx) Troubled(ctx context.Context, since time.Time) ([]plane.Run, error) {
+	return many(ctx, t, "list troubled runs", scanRun, selectRun+`WHERE created_at >= $1 AND state IN ('failed', 'interrupted')
+		AND NOT EXISTS (SELECT 1 FROM runs n WHERE n.kind = runs.kind AND n.app_id = runs.app_id AND n.server_id = runs.server_id
+			AND n.backend_id = runs.backend_id AND (n.created_at, n.id) > (runs.created_at, runs.id))
+		ORDER BY created_at DESC, id DESC LIMIT 100`, micros(since))
+}
+
 // Claim makes the oldest queued Run whose locks are all free the owner's until
 // now + lease, and takes the locks. It returns false when there is none. A
 // Run it passes over keeps its place: one that would share a lock waits behind

@@ -52,6 +52,9 @@ func events(k kit) {
 	same(k, "from the start", k.events("run_1", 0, 2), want)
 	same(k, "from where one left off", k.events("run_1", 451, 2)[0].Text, "449")
 	same(k, "at the end", k.events("run_1", 452, 2), nil)
+	last := func(ctx context.Context, tx *store.Tx) (int64, error) { return tx.LastEvent(ctx, "run_1") }
+	same(k, "the last one", get(k, last), 452)
+	k.missing(func(ctx context.Context, tx *store.Tx) error { _, err := tx.LastEvent(ctx, "run_none"); return err })
 	same(k, "default limit", len(k.events("run_1", 0, 0)), 100)
 	k.missing(func(ctx context.Context, tx *store.Tx) error {
 		_, err := tx.AppendEvents(ctx, "run_none", given)

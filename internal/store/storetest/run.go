@@ -147,6 +147,34 @@ func runFilters(k kit) {
 	}
 }
 
+func troubledRuns(k kit) {
+	at := func(i int) time.Time { return day.Add(time.Duration(i) * time.Minute) }
+	for i, c := range []struct {
+		run   plane.Run
+		state plane.RunState
+	}{
+		{plane.Run{Kind: plane.RunDeploy, AppID: "app_1"}, plane.RunFailed},                        // 0: tried again by 2
+		{plane.Run{Kind: plane.RunDeploy, AppID: "app_2"}, plane.RunFailed},                        // 1: nobody did
+		{plane.Run{Kind: plane.RunDeploy, AppID: "app_1"}, plane.RunSucceeded},                     // 2
+		{plane.Run{Kind: plane.RunProvision, ServerID: "srv_1"}, plane.RunInterrupted},             // 3
+		{plane.Run{Kind: plane.RunRepair, AppID: "app_2", BackendID: "bck_1"}, plane.RunFailed},    // 4: 5 was another backend
+		{plane.Run{Kind: plane.RunRepair, AppID: "app_2", BackendID: "bck_2"}, plane.RunSucceeded}, // 5
+		{plane.Run{Kind: plane.RunEnable, AppID: "app_3"}, plane.RunCancelled},                     // 6: a person wished that
+	} {
+		c.run.ID, c.run.CreatedAt = fmt.Sprintf("run_%d", i), at(i)
+		k.enqueue(c.run)
+		same(k, "claimed", k.claim("p1", at(i)), c.run.ID)
+		k.write(finish(c.run.ID, "p1", 1, c.state, "why", at(i)))
+	}
+	troubled := func(since time.Time) []plane.Run {
+		return get(k, func(ctx context.Context, tx *store.Tx) ([]plane.Run, error) { return tx.Troubled(ctx, since) })
+	}
+	same(k, "all", ids(troubled(day), runID), "run_4 run_3 run_1")
+	same(k, "lately", ids(troubled(at(2)), runID), "run_4 run_3")
+	k.enqueue(plane.Run{ID: "run_9", Kind: plane.RunDeploy, AppID: "app_2", CreatedAt: at(9)})
+	same(k, "one is tried again right now", ids(troubled(day), runID), "run_4 run_3")
+}
+
 func claims(k kit) {
 	at := func(i int) time.Time { return day.Add(time.Duration(i) * time.Second) }
 	for i, locks := range [][]string{{"a"}, {"a", "b"}, {"b"}, nil, {"c", "b"}} {

@@ -54,6 +54,7 @@ func Run(t *testing.T, open func(t *testing.T) *store.Store) {
 		"health minutes":                          healthMinutes,
 		"runs":                                    runs,
 		"run filters":                             runFilters,
+		"runs nobody tried again":                 troubledRuns,
 		"claims and locks":                        claims,
 		"shared locks":                            sharedLocks,
 		"a waiting run is not overtaken":          queuesBehind,

@@ -9,6 +9,7 @@ const flashCookie = "serverplane-done"
 var flashes = map[string]string{
 	"signed-out": "You are signed out.",
 	"saved":      "Saved.",
+	"cancelling": "Asked to stop. What is under way is brought to a safe end first.",
 }
 
 // setFlash leaves a message for the next page this browser gets.

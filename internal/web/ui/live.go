@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/serverplane/serverplane/internal/auth"
+	"github.com/serverplane/serverplane/internal/control"
 	"github.com/serverplane/serverplane/internal/plane"
 )
 
@@ -37,6 +38,21 @@ type live struct {
 	// template "tail" and put at the end of the element with the id "log".
 	tail func(v *visit, of string, seen int64) (lines any, last int64, err error)
 }
+
+// liveParts declares, by the name used in a stream's address, which pages have
+// parts that stay fresh.
+func (u *UI) liveParts() map[string]live {
+	always := func(topics ...string) func(string) []string { return func(string) []string { return topics } }
+	return map[string]live{
+		"overview": {auth.AppRead, "overview.html", always(control.TopicQueue, topicHealth), u.loadOverview, nil},
+		"runs":     {auth.RunRead, "runs.html", always(control.TopicQueue), u.loadRuns, nil},
+		"run": {auth.RunRead, "run.html", func(id string) []string { return []string{control.TopicRun(id), control.TopicQueue} },
+			u.loadRun, u.tailRun},
+	}
+}
+
+// topicHealth is the hint that some backend's health was recorded.
+const topicHealth = "health"
 
 // streamOf is the address of a page's stream; seen is the last line of its log
 // that the page shows.
@@ -170,7 +186,10 @@ func (s *streaming) look() ([]byte, error) {
 			return nil, err
 		}
 	}
-	return out.Bytes(), s.tail(&out)
+	if err := s.tail(&out); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
 }
 
 func (s *streaming) part(out *bytes.Buffer, name string, shown view) error {

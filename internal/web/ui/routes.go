@@ -27,6 +27,12 @@ func (u *UI) Routes() []Route {
 		{"GET", "/{$}", auth.AppRead, u.overview},
 		{"GET", "/live", Signed, u.live},
 
+		{"GET", "/runs", auth.RunRead, u.runs},
+		{"GET", "/runs/{id}", auth.RunRead, u.run},
+		{"GET", "/runs/{id}/log", auth.RunRead, u.runLog},
+		{"POST", "/runs/{id}/cancel", auth.RunCancel, u.cancelRun},
+		{"POST", "/runs/{id}/repeat", auth.RunCancel, u.repeatRun},
+
 		{"GET", "/sign-in", Anyone, u.signInPage},
 		{"POST", "/sign-in", Anyone, u.signIn},
 		{"GET", "/setup", Anyone, u.setupPage},

@@ -22,6 +22,8 @@ import (
 type Control interface {
 	SessionVerbs
 	OverviewVerbs
+	RunVerbs
+	RepeatVerbs
 }
 
 // Hints tells when a topic changed; a hint may be lost or come for nothing.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,6 +33,7 @@ type Panel struct {
 	woken  chan struct{}
 	open   bool
 	name   string // of the app, another than web
+	runs   int    // in the list, the same one again and again; 0 means one
 }
 
 // New returns a fresh panel.
@@ -200,11 +202,7 @@ func (p *Panel) CreateApp(_ context.Context, _ plane.Actor, w control.AppWish) (
 
 // Apps answers web.
 func (p *Panel) Apps(context.Context, plane.Actor) ([]control.AppView, error) {
-	a := app()
-	if name := p.named(); name != "" {
-		a.Name = name
-	}
-	return []control.AppView{a}, p.called("Apps", struct{}{})
+	return []control.AppView{p.renamed()}, p.called("Apps", struct{}{})
 }
 
 // App answers web.
@@ -336,12 +334,42 @@ func (p *Panel) Backend(_ context.Context, _ plane.Actor, app, server string) (c
 	return backend(), p.called("Backend", server)
 }
 
+// Overview answers s1, web, its backend and the Run.
+func (p *Panel) Overview(context.Context, plane.Actor) (control.Overview, error) {
+	err := p.called("Overview", struct{}{})
+	a := p.renamed()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	b := backend()
+	b.AppName, b.Health.Reason = a.Name, a.Name
+	ended := p.run
+	ended.State, ended.Reason = plane.RunFailed, a.Name
+	return control.Overview{
+		Servers: []plane.Server{server()}, Apps: []control.AppOverview{{App: a.App, ServerName: a.ServerName, Backends: []control.BackendView{b}}},
+		Open: []control.RunView{p.run}, Troubled: []control.RunView{ended},
+	}, err
+}
+
+// RunSteps answers the steps among what was said.
+func (p *Panel) RunSteps(_ context.Context, _ plane.Actor, id string) ([]plane.Event, int64, error) {
+	err := p.called("RunSteps", id)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var steps []plane.Event
+	for _, e := range p.events {
+		if e.Kind == plane.EventStep {
+			steps = append(steps, e)
+		}
+	}
+	return steps, int64(len(p.events)), err
+}
+
 // Runs answers the Run.
 func (p *Panel) Runs(_ context.Context, _ plane.Actor, f control.RunFilter) ([]control.RunView, error) {
 	err := p.called("Runs", f)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return []control.RunView{p.run}, err
+	return slices.Repeat([]control.RunView{p.run}, max(1, p.runs)), err
 }
 
 // Run answers the Run.
@@ -400,9 +428,20 @@ func (p *Panel) Rename(name string) {
 	p.name, p.run.AppName, p.run.Step, p.run.Reason = name, name, name, name
 }
 
-// named is what the app is called.
-func (p *Panel) named() string {
+// renamed is the app by the name it has now.
+func (p *Panel) renamed() control.AppView {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.name
+	a := app()
+	if p.name != "" {
+		a.Name, a.LiveID = p.name, "dep_1"
+	}
+	return a
+}
+
+// Repeat makes the list of Runs that long, with the same one.
+func (p *Panel) Repeat(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.runs = n
 }
