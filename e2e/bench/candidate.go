@@ -82,7 +82,7 @@ func (y yard) entry(name, log string, port uint16) (candidate, error) {
 	}
 	dir := "/etc/bench/" + name
 	c := y.nginxCandidate(name, port, log, "    include "+dir+"/conf.d/*.conf;\n")
-	c.command = "sh -c 'mkdir -p /run/serverplane /var/lib/serverplane/live; exec " + strings.ReplaceAll(c.command, "'", `"`) + "'"
+	c.command = "sh -c 'mkdir -p /var/lib/serverplane/live; exec " + strings.ReplaceAll(c.command, "'", `"`) + "'"
 	for _, f := range rendered.Files {
 		c.files = append(c.files, file{dir + "/" + f.Path, elsewhere(f.Text, port)})
 	}

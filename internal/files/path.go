@@ -11,7 +11,7 @@ const (
 	NginxRoot     = "/etc/nginx"                                 // what nginx.File paths are relative to
 	LiveDir       = "/var/lib/serverplane/live"                  // slot markers; 0755, for Nginx's workers look into it
 	ManifestDir   = "/var/lib/serverplane/apps"                  // 0700 root
-	ClosingMarker = "/run/serverplane/closing"                   // present while a reload is announced; folder 0755
+	ClosingMarker = "/var/lib/serverplane/closing"               // present while a reload is announced; folder 0755
 	AppsDir       = "/etc/serverplane/apps"                      // 0755 root
 	SudoersPath   = "/etc/sudoers.d/serverplane"                 // 0440 root
 	SSHDPath      = "/etc/ssh/sshd_config.d/10-serverplane.conf" // 0644 root

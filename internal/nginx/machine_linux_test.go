@@ -18,7 +18,7 @@ import (
 
 const (
 	live    = "/var/lib/serverplane/live/"
-	closing = "/run/serverplane/closing"
+	closing = "/var/lib/serverplane/closing"
 )
 
 func addr(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }

@@ -56,7 +56,7 @@ mount -t tmpfs tmpfs /run
 cp -r /etc/nginx /run/nginx-tree
 mount -t tmpfs -o mode=755 tmpfs /var/lib
 mount -t tmpfs -o mode=755 tmpfs /var/log
-mkdir -p /run/serverplane /var/lib/serverplane/live /var/lib/nginx /var/log/nginx
+mkdir -p /var/lib/serverplane/live /var/lib/nginx /var/log/nginx
 rm -f /run/nginx-tree/sites-enabled/* /run/nginx-tree/modules-enabled/* /run/nginx-tree/conf.d/*
 mount --bind /run/nginx-tree /etc/nginx
 ip link set lo up

@@ -87,7 +87,7 @@ func wantFinished(ctx context.Context, t *testing.T, p *Pool, target Target) {
 		end <- err
 	}()
 	eventually(t, "the announcement", func() bool {
-		_, err := os.Stat("/run/serverplane/closing")
+		_, err := os.Stat("/var/lib/serverplane/closing")
 		return err == nil
 	})
 	cancel()

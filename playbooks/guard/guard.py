@@ -26,8 +26,7 @@ import time
 TREE = "/etc/nginx"
 HOME = "/var/lib/serverplane"
 LIVE = HOME + "/live"
-RUNTIME = "/run/serverplane"
-CLOSING = RUNTIME + "/closing"
+CLOSING = HOME + "/closing"
 LOCK = HOME + "/nginx.lock"
 MANIFEST = HOME + "/nginx.json"
 JOURNAL = HOME + "/nginx.journal"
@@ -128,7 +127,7 @@ def digest(data):
 
 def prepare():
     """The folders, open to www-data's stat where the entry looks for markers."""
-    for path in (HOME, LIVE, RUNTIME):
+    for path in (HOME, LIVE):
         os.makedirs(path, exist_ok=True)
         os.chmod(path, 0o755)
 

@@ -41,7 +41,7 @@ func TestApplyStartsReloadsAndLeavesEqualAlone(t *testing.T) {
 	}
 	w.wantPage(8080, "two")
 	wantModes(t, w, map[string]os.FileMode{
-		"varlib/serverplane": 0o755, "varlib/serverplane/live": 0o755, "run/serverplane": 0o755,
+		"varlib/serverplane": 0o755, "varlib/serverplane/live": 0o755,
 		"varlib/serverplane/nginx.json": 0o600, "varlib/serverplane/guard-last.json": 0o600,
 	})
 }
@@ -195,7 +195,7 @@ func TestApplyUndoesWhatDoesNotComeIntoForce(t *testing.T) {
 	if diff := cmp.Diff(before, w.tree("nginx")); diff != "" {
 		t.Errorf("not restored: %s", diff)
 	}
-	if w.exists("run/serverplane/closing") || w.exists("varlib/serverplane/nginx.journal") {
+	if w.exists("varlib/serverplane/closing") || w.exists("varlib/serverplane/nginx.journal") {
 		t.Error("a marker or the journal was left behind")
 	}
 	w.wantPage(8080, "one")
@@ -291,7 +291,7 @@ func TestKilledInTheMiddle(t *testing.T) {
 			if got := len(w.tree("nginx")); got != 4 {
 				t.Errorf("%d files in the tree, want 4: %v", got, w.tree("nginx"))
 			}
-			if w.exists("varlib/serverplane/nginx.journal") || w.exists("run/serverplane/closing") {
+			if w.exists("varlib/serverplane/nginx.journal") || w.exists("varlib/serverplane/closing") {
 				t.Error("journal or marker left behind")
 			}
 			w.want("unchanged", second)
@@ -317,7 +317,7 @@ func TestGoesOnWithoutItsCaller(t *testing.T) {
 	next.Announce = true
 	cmd := w.guardCommand(next, "apply")
 	startGroup(t, cmd)
-	w.eventually("the announcement", func() bool { return w.exists("run/serverplane/closing") })
+	w.eventually("the announcement", func() bool { return w.exists("varlib/serverplane/closing") })
 	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGTERM, syscall.SIGKILL} {
 		_ = syscall.Kill(-cmd.Process.Pid, sig)
 	}
