@@ -9,6 +9,9 @@ const flashCookie = "serverplane-done"
 var flashes = map[string]string{
 	"signed-out": "You are signed out.",
 	"saved":      "Saved.",
+	"in-force":   "Done, and in force at the entry.",
+	"unchanged":  "Nothing was changed: it is so already.",
+	"goes-on":    "Wished, but not in force yet: this Run goes on with it.",
 	"cancelling": "Asked to stop. What is under way is brought to a safe end first.",
 }
 

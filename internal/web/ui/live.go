@@ -48,6 +48,8 @@ func (u *UI) liveParts() map[string]live {
 		"runs":     {auth.RunRead, "runs.html", always(control.TopicQueue), u.loadRuns, nil},
 		"run": {auth.RunRead, "run.html", func(id string) []string { return []string{control.TopicRun(id), control.TopicQueue} },
 			u.loadRun, u.tailRun},
+		"load-balancer": {auth.BalancerRead, "load-balancer.html", always(control.TopicQueue, topicHealth), u.loadBalancer, nil},
+		"backend":       {auth.BalancerRead, "backend.html", always(control.TopicQueue, topicHealth), u.loadBackend, nil},
 	}
 }
 

@@ -24,6 +24,10 @@ type Control interface {
 	OverviewVerbs
 	RunVerbs
 	RepeatVerbs
+	BalancerVerbs
+	MeshVerbs
+	BackendVerbs
+	CareVerbs
 }
 
 // Hints tells when a topic changed; a hint may be lost or come for nothing.

@@ -33,6 +33,7 @@ type Panel struct {
 	woken  chan struct{}
 	open   bool
 	name   string // of the app, another than web
+	lb     *control.BalancerView
 	runs   int    // in the list, the same one again and again; 0 means one
 }
 
@@ -207,7 +208,7 @@ func (p *Panel) Apps(context.Context, plane.Actor) ([]control.AppView, error) {
 
 // App answers web.
 func (p *Panel) App(_ context.Context, _ plane.Actor, name string) (control.AppView, error) {
-	return app(), p.called("App", name)
+	return p.renamed(), p.called("App", name)
 }
 
 // ChangeApp changes nothing.
@@ -308,13 +309,6 @@ func backend() control.BackendView {
 		},
 		AppName: "web", ServerName: "s1", Address: "198.18.1.1:20003",
 	}
-}
-
-// Balancer answers the one of web.
-func (p *Panel) Balancer(_ context.Context, _ plane.Actor, app string) (control.BalancerView, error) {
-	lb := plane.NewLoadBalancer()
-	lb.Status = plane.BalancerOn
-	return control.BalancerView{LoadBalancer: lb, App: "web", Path: "/up", Backends: []control.BackendView{backend()}}, p.called("Balancer", app)
 }
 
 // AddBackend starts the Run.

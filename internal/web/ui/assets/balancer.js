@@ -1,0 +1,42 @@
+// Draws a backend's past from the table beside it, and keeps open what a person opened while parts are refreshed.
+"use strict";
+
+(() => {
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+  const draw = (at) => {
+    const rows = [...document.querySelectorAll(`#${at.dataset.plot} tbody tr[data-at]`)];
+    if (!window.uPlot || rows.length < 2) return;
+    const number = (row, of) => (row.dataset[of] === "" ? null : Number(row.dataset[of]));
+    const data = ["at", "mean", "max"].map((of) => rows.map((row) => number(row, of)));
+    const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 } };
+    const width = () => Math.max(200, at.clientWidth);
+    at.replaceChildren();
+    const plot = new uPlot({
+      width: width(), height: 220,
+      series: [{}, { label: "mean, ms", stroke: colour("--accent"), width: 2 }, { label: "slowest, ms", stroke: colour("--warn"), width: 1, dash: [4, 4] }],
+      axes: [axis, { ...axis, size: 56, values: (_, all) => all.map((v) => v + " ms") }],
+      scales: { y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
+    }, data, at);
+    if (at.watch) at.watch.disconnect();
+    at.watch = new ResizeObserver(() => plot.setSize({ width: width(), height: 220 }));
+    at.watch.observe(at);
+  };
+
+  const all = () => document.querySelectorAll("[data-plot]").forEach(draw);
+  all();
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", all);
+
+  const open = new Set();
+  document.addEventListener("click", (e) => {
+    const of = e.target.closest("summary")?.parentElement;
+    if (!of?.matches("details[data-keep]")) return;
+    if (of.open) open.delete(of.id); else open.add(of.id);
+  });
+  new MutationObserver(() => {
+    for (const id of open) {
+      const of = document.getElementById(id);
+      if (of && !of.open) of.open = true;
+    }
+  }).observe(document.body, { childList: true, subtree: true, attributes: true, attributeFilter: ["open"] });
+})();
