@@ -27,7 +27,6 @@ type piece struct {
 	Probes        int
 	Failed, Blind int
 	Mean, Slowest time.Duration
-	X             int // where it stands in the drawing
 }
 
 // Look is how the while looks: nothing known, all well, some or all failed.
@@ -85,7 +84,7 @@ func piecesOf(minutes []plane.HealthMinute, now time.Time, span, each time.Durat
 	first := now.UTC().Truncate(each).Add(each - span)
 	pieces := make([]piece, int(span/each))
 	for i := range pieces {
-		pieces[i] = piece{At: first.Add(time.Duration(i) * each), Minutes: int(each.Minutes()), X: 4 * i}
+		pieces[i] = piece{At: first.Add(time.Duration(i) * each), Minutes: int(each.Minutes())}
 	}
 	for _, m := range minutes {
 		if i := int(m.Minute.Sub(first) / each); !m.Minute.Before(first) && i < len(pieces) {

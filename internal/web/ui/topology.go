@@ -97,7 +97,7 @@ func wiresOf(lines []backendLine) []wire {
 		w := wire{Path: fmt.Sprintf("M0 %d C55 %d 45 %d 100 %d", 50*len(lines), 50*len(lines), at, at), Look: "out", Wide: 1}
 		if l.In {
 			w.Look, w.Wide = "in", 1+l.Share*7/100
-			if l.State() != plane.BackendHealthy {
+			if l.State() == plane.BackendUnhealthy { // what the panel cannot see is not the backend's failure
 				w.Look = "bad"
 			}
 		}
