@@ -406,7 +406,7 @@ sync`)
 
 func liveSlot(t *testing.T, w *world) string {
 	t.Helper()
-	if w.ssh(t, "s1", "test -e /var/lib/serverplane/live/web.b && echo b || echo a") == "b" {
+	if w.ssh(t, "s1", "test -f /var/lib/serverplane/live/web.b && echo b || echo a") == "b" {
 		return "b"
 	}
 	return "a"

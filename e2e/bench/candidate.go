@@ -20,6 +20,7 @@ type candidate struct {
 const (
 	entryName     = "entry"
 	eagerName     = "entry-eager" // the entry, with Debian's log, written for each request
+	secondName    = "entry-b"     // the entry while slot b is live
 	panelName     = "panel"
 	referenceName = "reference"
 	haproxyName   = "haproxy"
@@ -27,16 +28,20 @@ const (
 )
 
 func (y yard) candidates() ([]candidate, error) {
-	entry, err := y.entry(entryName, bufferedLog, 80)
-	if err != nil {
-		return nil, err
-	}
-	eager, err := y.entry(eagerName, eagerLog, 8080)
-	if err != nil {
-		return nil, err
+	var all []candidate
+	for n, name := range []string{entryName, eagerName, secondName} {
+		log := bufferedLog
+		if name == eagerName {
+			log = eagerLog
+		}
+		entry, err := y.entry(name, log, uint16(80+n*8000))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, entry)
 	}
 	direct := candidate{name: directName, address: netip.AddrPortFrom(y.backends[0].Addr, slotA).String()}
-	return []candidate{entry, eager, y.panelStyle(), y.reference(), y.haproxy(), direct}, nil
+	return append(all, y.panelStyle(), y.reference(), y.haproxy(), direct), nil
 }
 
 // How a line per request gets into the log: together, or each by itself as
@@ -74,15 +79,16 @@ http {
 
 // entry is what ServerPlane puts on a primary, byte for byte but for the port
 // where it is not 80. Its two files stand in a folder of their own, since the
-// one in conf.d would meet the other entry's.
+// one in conf.d would meet another entry's. Each is an app of its own name; the
+// marker of one is there.
 func (y yard) entry(name, log string, port uint16) (candidate, error) {
-	rendered, err := nginx.Render(y.tree())
+	rendered, err := nginx.Render(y.tree(name))
 	if err != nil {
 		return candidate{}, err
 	}
 	dir := "/etc/bench/" + name
 	c := y.nginxCandidate(name, port, log, "    include "+dir+"/conf.d/*.conf;\n")
-	c.command = "sh -c 'mkdir -p /var/lib/serverplane/live; exec " + strings.ReplaceAll(c.command, "'", `"`) + "'"
+	c.command = "sh -c 'mkdir -p /var/lib/serverplane/live; true >/var/lib/serverplane/live/" + secondName + ".b; exec " + strings.ReplaceAll(c.command, "'", `"`) + "'"
 	for _, f := range rendered.Files {
 		c.files = append(c.files, file{dir + "/" + f.Path, elsewhere(f.Text, port)})
 	}
@@ -96,11 +102,14 @@ func elsewhere(text string, port uint16) string {
 	}
 	return strings.NewReplacer(
 		"listen 80 ", fmt.Sprintf("listen %d ", port), "listen [::]:80 ", fmt.Sprintf("listen [::]:%d ", port),
-		nginx.VersionAddress, "127.0.0.1:20010", "127.0.0.1:20003;", "127.0.0.1:20013;", "127.0.0.1:20004;", "127.0.0.1:20014;",
+		nginx.VersionAddress, local(port, 0), "127.0.0.1:20003;", local(port, 3)+";", "127.0.0.1:20004;", local(port, 4)+";",
 	).Replace(text)
 }
 
-func (y yard) tree() nginx.Tree {
+// local is a loopback address of the entry on port that no other entry has.
+func local(port, n uint16) string { return fmt.Sprintf("127.0.0.1:%d", 20000+port/8000*10+n) }
+
+func (y yard) tree(app string) nginx.Tree {
 	at := func(a netip.Addr, port uint16) netip.AddrPort { return netip.AddrPortFrom(a, port) }
 	loopback := netip.MustParseAddr("127.0.0.1")
 	entry := &nginx.Entry{Method: nginx.RoundRobin}
@@ -110,7 +119,7 @@ func (y yard) tree() nginx.Tree {
 		})
 	}
 	return nginx.Tree{Sites: []nginx.Site{{
-		App: "bench", ID: "app_0000000000000001", Trust: loopback, Entry: entry,
+		App: app, ID: "app_0000000000000001", Trust: loopback, Entry: entry,
 		A: nginx.Local{Listen: at(loopback, slotA), Process: at(loopback, 20001)},
 		B: nginx.Local{Listen: at(loopback, slotB), Process: at(loopback, 20002)},
 	}}}

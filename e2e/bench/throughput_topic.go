@@ -23,6 +23,7 @@ func throughputTopic(rates map[string]sample, rounds int) topic {
 		{referenceName, "hand-tuned Nginx (keep-alive, HTTP/1.1, zone, buffered log)", 0.92},
 		{haproxyName, "HAProxy of Debian", 0.95},
 		{directName, "directly to one backend", 0},
+		{secondName, "the same entry while slot b is live (one look more at the marker)", 0},
 		{eagerName, "the same entry with Debian's unbuffered log", 0},
 	} {
 		t.rows = append(t.rows, c.row(rates))

@@ -5,18 +5,17 @@ package files
 
 // Places that exist once per server.
 const (
-	PanelPath     = "/etc/serverplane/panel"                     // id of the managing panel, one line; 0644 root
-	GuardPath     = "/usr/local/lib/serverplane/guard"           // the guarded-change program; 0755 root
-	SwitchPath    = "/usr/local/lib/serverplane/switch"          // makes a slot live; 0755 root
-	NginxRoot     = "/etc/nginx"                                 // what nginx.File paths are relative to
-	LiveDir       = "/var/lib/serverplane/live"                  // slot markers; 0755, for Nginx's workers look into it
-	ManifestDir   = "/var/lib/serverplane/apps"                  // 0700 root
-	ClosingMarker = "/var/lib/serverplane/closing"               // present while a reload is announced; folder 0755
-	AppsDir       = "/etc/serverplane/apps"                      // 0755 root
-	SudoersPath   = "/etc/sudoers.d/serverplane"                 // 0440 root
-	SSHDPath      = "/etc/ssh/sshd_config.d/10-serverplane.conf" // 0644 root
-	SysctlPath    = "/etc/sysctl.d/60-serverplane.conf"          // 0644 root
-	UnitDir       = "/etc/systemd/system"
+	PanelPath   = "/etc/serverplane/panel"                     // id of the managing panel, one line; 0644 root
+	GuardPath   = "/usr/local/lib/serverplane/guard"           // the guarded-change program; 0755 root
+	SwitchPath  = "/usr/local/lib/serverplane/switch"          // makes a slot live; 0755 root
+	NginxRoot   = "/etc/nginx"                                 // what nginx.File paths are relative to
+	LiveDir     = "/var/lib/serverplane/live"                  // slot markers; 0755, for Nginx's workers look into it
+	ManifestDir = "/var/lib/serverplane/apps"                  // 0700 root
+	AppsDir     = "/etc/serverplane/apps"                      // 0755 root
+	SudoersPath = "/etc/sudoers.d/serverplane"                 // 0440 root
+	SSHDPath    = "/etc/ssh/sshd_config.d/10-serverplane.conf" // 0644 root
+	SysctlPath  = "/etc/sysctl.d/60-serverplane.conf"          // 0644 root
+	UnitDir     = "/etc/systemd/system"
 )
 
 // Login is the user the panel signs in as on every server.
@@ -75,5 +74,6 @@ func BuildPath(app, slot string) string { return SlotDir(app, slot) + "/build" }
 // ManifestPath is the list of what was created for the app (see Manifest); 0600 root.
 func ManifestPath(app string) string { return ManifestDir + "/" + app + ".json" }
 
-// LiveMarker moves the app to slot b while it exists; only on the primary.
+// LiveMarker moves the app to slot b while a file is there; only on the primary. While a reload
+// is announced it is a link to a folder that is named after the slot (playbooks/guard).
 func LiveMarker(app string) string { return LiveDir + "/" + app + ".b" }

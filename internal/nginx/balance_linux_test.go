@@ -114,9 +114,9 @@ func TestBodiesOfEveryFormAreRepeated(t *testing.T) {
 	start(t, fleet(2, nginx.RoundRobin))
 	serve(t, "app", "127.0.0.12:20001", nil)
 	body := strings.Repeat("y", 200<<10)
-	for _, announced := range []bool{false, true} {
-		if announced {
-			touch(t, closing)
+	for _, told := range []bool{false, true} {
+		if told {
+			announce(t)
 		}
 		for i := range 8 {
 			r := request("POST", front, body)
@@ -130,7 +130,7 @@ func TestBodiesOfEveryFormAreRepeated(t *testing.T) {
 			a, err := over(transport, r)
 			transport.CloseIdleConnections()
 			if err != nil || a.code != 200 || a.body != "app: "+body {
-				t.Errorf("announced %v, form %d: %d, %d bytes, %v", announced, i%4, a.code, len(a.body), err)
+				t.Errorf("announced %v, form %d: %d, %d bytes, %v", told, i%4, a.code, len(a.body), err)
 			}
 		}
 	}

@@ -252,7 +252,7 @@ func TestAnAnnouncedReloadEndsKeptConnections(t *testing.T) {
 	if a := ask(t, request("POST", front, body)); a.close {
 		t.Error("without an announcement the connection may be kept")
 	}
-	touch(t, closing)
+	announce(t)
 	for range 6 {
 		a := ask(t, request("POST", front, body))
 		if a.code != 200 || a.body != "app: "+body || !a.close {

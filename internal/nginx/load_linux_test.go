@@ -103,6 +103,27 @@ func TestSwitchingUnderLoadLosesNothing(t *testing.T) {
 	v.leave()
 }
 
+// TestAnAnnouncementNeverShowsTheOtherSlot lets announcements begin and end under load where slot b is live.
+func TestAnAnnouncementNeverShowsTheOtherSlot(t *testing.T) {
+	start(t, fleet(2, nginx.RoundRobin))
+	for _, at := range []string{"127.0.0.11", "127.0.0.12"} {
+		serve(t, "other", at+":20001", nil)
+		serve(t, "app", at+":20002", nil)
+	}
+	touch(t, live+"web0.b")
+	v := visit(t, 6, "app")
+	for range 300 {
+		announce(t)
+		v.more(2)
+		touch(t, live+"file")
+		if err := os.Rename(live+"file", live+"web0.b"); err != nil {
+			t.Fatal(err)
+		}
+		v.more(2)
+	}
+	v.leave()
+}
+
 func TestAnAnnouncedReloadUnderLoadLosesNothing(t *testing.T) {
 	tree := fleet(2, nginx.RoundRobin)
 	m := start(t, tree)
@@ -111,7 +132,7 @@ func TestAnAnnouncedReloadUnderLoadLosesNothing(t *testing.T) {
 	v := visit(t, 6, "app")
 	for i := range 5 {
 		v.more(60)
-		touch(t, closing)
+		announce(t)
 		round := v.round.Add(1)
 		v.await("every visitor to be told", func() bool {
 			for c := range v.told {
@@ -123,7 +144,7 @@ func TestAnAnnouncedReloadUnderLoadLosesNothing(t *testing.T) {
 		})
 		tree.Sites[0].Entry.Backends[0].Weight = 2 + i
 		m.reload(tree)
-		os.Remove(closing)
+		os.Remove(live + "web0.b")
 	}
 	v.leave()
 }

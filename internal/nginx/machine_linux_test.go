@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	live    = "/var/lib/serverplane/live/"
-	closing = "/var/lib/serverplane/closing"
+	live      = "/var/lib/serverplane/live/"
+	announced = "/var/lib/serverplane/announced/"
 )
 
 func addr(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
@@ -85,7 +85,9 @@ func start(t *testing.T, tree nginx.Tree) *machine {
 	verify(t)
 	os.RemoveAll(live)
 	os.MkdirAll(live, 0o755)
-	os.Remove(closing)
+	os.MkdirAll(announced+"a", 0o755)
+	os.MkdirAll(announced+"b", 0o755)
+	touch(t, announced+"b/b")
 	m := &machine{t: t, cmd: exec.Command("nginx", "-g", "daemon off;")}
 	m.cmd.Stderr = os.Stderr
 	if err := m.cmd.Start(); err != nil {
@@ -151,6 +153,21 @@ func (m *machine) await(version string) {
 func tail(s string, n int) string {
 	lines := strings.Split(strings.TrimSpace(s), "\n")
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
+
+// announce is what the guard does to the marker of the fleet's app before a reload.
+func announce(t *testing.T) {
+	t.Helper()
+	slot := "a"
+	if _, err := os.Stat(live + "web0.b"); err == nil {
+		slot = "b"
+	}
+	if err := os.Symlink(announced+slot, live+"new"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(live+"new", live+"web0.b"); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func touch(t *testing.T, path string) {

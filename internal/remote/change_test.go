@@ -78,7 +78,11 @@ func TestGuardedChange(t *testing.T) {
 // wantFinished closes the channel in the middle of an announced change, which then finishes by itself.
 func wantFinished(ctx context.Context, t *testing.T, p *Pool, target Target) {
 	t.Helper()
-	next := site(3)
+	page := File{Path: "conf.d/sp-web.conf", Text: "# web\n", Mode: 0o644}
+	if o, err := p.Apply(ctx, target, site(3, page)); err != nil || o.Result != Applied {
+		t.Fatalf("got %+v %v", o, err)
+	}
+	next := site(4, page)
 	next.Announce = true
 	cut, cancel := context.WithCancel(ctx)
 	end := make(chan error, 1)
@@ -87,7 +91,7 @@ func wantFinished(ctx context.Context, t *testing.T, p *Pool, target Target) {
 		end <- err
 	}()
 	eventually(t, "the announcement", func() bool {
-		_, err := os.Stat("/var/lib/serverplane/closing")
+		_, err := os.Stat("/var/lib/serverplane/live/web.b")
 		return err == nil
 	})
 	cancel()

@@ -26,7 +26,7 @@ import time
 TREE = "/etc/nginx"
 HOME = "/var/lib/serverplane"
 LIVE = HOME + "/live"
-CLOSING = HOME + "/closing"
+ANNOUNCED = HOME + "/announced"
 LOCK = HOME + "/nginx.lock"
 MANIFEST = HOME + "/nginx.json"
 JOURNAL = HOME + "/nginx.journal"
@@ -44,6 +44,7 @@ ANSWERS_IN_A_ROW = 3
 PATH_RULE = re.compile(r"(conf\.d|modules-enabled|serverplane)(/[a-z0-9_-][a-z0-9._-]*)+")
 VERSION_RULE = re.compile(r"[A-Za-z0-9._:-]{0,80}")
 MODE_RULE = re.compile(r"0[0-7]{3}")
+SITE_RULE = re.compile(r"sp-([a-z][a-z0-9-]*)\.conf")
 
 
 class Refusal(Exception):
@@ -127,9 +128,11 @@ def digest(data):
 
 def prepare():
     """The folders, open to www-data's stat where the entry looks for markers."""
-    for path in (HOME, LIVE):
+    for path in (HOME, LIVE, ANNOUNCED, ANNOUNCED + "/a", ANNOUNCED + "/b"):
         os.makedirs(path, exist_ok=True)
         os.chmod(path, 0o755)
+    with open(ANNOUNCED + "/b/b", "ab") as mark:
+        os.fchmod(mark.fileno(), 0o644)
 
 
 def take_lock():
@@ -444,11 +447,47 @@ def unpack(packed):
 
 
 def announce():
-    """Let running answers tell their clients to come back on a new connection."""
-    with open(CLOSING, "w", encoding="ascii"):
-        pass
-    os.chmod(CLOSING, 0o644)
+    """Let running answers tell their clients to come back on a new connection: each app's marker becomes a folder for a while."""
+    lock = lock_markers()
+    try:
+        for app in sites():
+            marker = "%s/%s.b" % (LIVE, app)
+            new = temporary(marker)
+            remove(new)
+            os.symlink(ANNOUNCED + ("/b" if os.path.isfile(marker) else "/a"), new)
+            os.replace(new, marker)
+    finally:
+        os.close(lock)
     time.sleep(ANNOUNCE_SECONDS)
+
+
+def end_announcement():
+    """Give every marker back the form it has in quiet times; the slot it tells stays the same."""
+    lock = lock_markers()
+    try:
+        for name in os.listdir(LIVE):
+            marker = os.path.join(LIVE, name)
+            if not os.path.islink(marker):
+                continue
+            if os.readlink(marker) == ANNOUNCED + "/b":
+                write_file(marker, b"", 0o644)
+            else:
+                remove(marker)
+    finally:
+        os.close(lock)
+
+
+def lock_markers():
+    """Whoever changes a marker holds this lock, switch too, and never for long. Returned open: closing it lets go."""
+    fd = os.open(LIVE, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    return fd
+
+
+def sites():
+    """The apps that are in the live tree."""
+    names = [SITE_RULE.fullmatch(name) for name in os.listdir(real("conf.d"))]
+    return [name.group(1) for name in names if name]
 
 
 def swap(changes, newer, old_version, announced):
@@ -466,7 +505,7 @@ def swap(changes, newer, old_version, announced):
         except (Undone, OSError, subprocess.SubprocessError) as cause:
             undo({path: old for path, (old, _) in changes.items()}, old_version, was_running, cause)
     finally:
-        remove(CLOSING)
+        end_announcement()
 
 
 def undo(states, old_version, was_running, cause):
@@ -489,7 +528,7 @@ def forget_journal():
 
 def heal():
     """Undo what a crash left half done: the journal says what was there before."""
-    remove(CLOSING)
+    end_announcement()
     shutil.rmtree(STAGE, ignore_errors=True)
     journal = read_json(JOURNAL, None)
     if journal is None:

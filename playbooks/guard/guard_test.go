@@ -195,7 +195,7 @@ func TestApplyUndoesWhatDoesNotComeIntoForce(t *testing.T) {
 	if diff := cmp.Diff(before, w.tree("nginx")); diff != "" {
 		t.Errorf("not restored: %s", diff)
 	}
-	if w.exists("varlib/serverplane/closing") || w.exists("varlib/serverplane/nginx.journal") {
+	if w.exists("varlib/serverplane/live/web.b") || w.exists("varlib/serverplane/nginx.journal") {
 		t.Error("a marker or the journal was left behind")
 	}
 	w.wantPage(8080, "one")
@@ -291,7 +291,7 @@ func TestKilledInTheMiddle(t *testing.T) {
 			if got := len(w.tree("nginx")); got != 4 {
 				t.Errorf("%d files in the tree, want 4: %v", got, w.tree("nginx"))
 			}
-			if w.exists("varlib/serverplane/nginx.journal") || w.exists("varlib/serverplane/closing") {
+			if w.exists("varlib/serverplane/nginx.journal") || w.exists("varlib/serverplane/live/web.b") {
 				t.Error("journal or marker left behind")
 			}
 			w.want("unchanged", second)
@@ -312,12 +312,12 @@ func (w *world) crash(place string, c change) {
 func TestGoesOnWithoutItsCaller(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.want("applied", site(1))
-	next := site(2)
+	w.want("applied", site(1, "conf.d/sp-web.conf", page(8080, "one")))
+	next := site(2, "conf.d/sp-web.conf", page(8080, "two"))
 	next.Announce = true
 	cmd := w.guardCommand(next, "apply")
 	startGroup(t, cmd)
-	w.eventually("the announcement", func() bool { return w.exists("varlib/serverplane/closing") })
+	w.eventually("the announcement", func() bool { return w.exists("varlib/serverplane/live/web.b") })
 	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGTERM, syscall.SIGKILL} {
 		_ = syscall.Kill(-cmd.Process.Pid, sig)
 	}
@@ -370,6 +370,51 @@ func TestSwitch(t *testing.T) {
 	if err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v %v", left, err)
 	}
+}
+
+// TestSwitchDuringAnAnnouncement: the slot of each app outlives the announcement, also where it is changed meanwhile.
+func TestSwitchDuringAnAnnouncement(t *testing.T) {
+	t.Parallel()
+	for _, announced := range []string{"ended", "crashed"} {
+		t.Run(announced, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			var pairs []string
+			for i, app := range []string{"stays-a", "stays-b", "to-a", "to-b"} {
+				pairs = append(pairs, "conf.d/sp-"+app+".conf", page(8080+i, app))
+			}
+			w.want("applied", site(1, pairs...))
+			w.switchTo("stays-b", "b")
+			w.switchTo("to-a", "b")
+			next := site(2, pairs...)
+			next.Announce = true
+			cmd := w.guardCommand(next, "apply")
+			startGroup(t, cmd)
+			w.eventually("the announcement", func() bool { return w.shape("to-b") == "folder" && w.shape("stays-a") == "folder" })
+			for _, s := range [][3]string{{"to-a", "a", "applied"}, {"to-b", "b", "applied"}, {"stays-b", "b", "unchanged"}, {"stays-a", "a", "unchanged"}} {
+				if o := w.switchTo(s[0], s[1]); o.Result != s[2] {
+					t.Errorf("%s to %s during the announcement: %+v, want %s", s[0], s[1], o, s[2])
+				}
+			}
+			if announced == "crashed" {
+				must(t, cmd.Process.Kill())
+			}
+			_ = cmd.Wait()
+			w.want("unchanged", next) // after the end of the first, and of its announcement
+			for app, want := range map[string]string{"stays-a": "nothing", "to-a": "nothing", "stays-b": "file", "to-b": "file"} {
+				if got := w.shape(app); got != want {
+					t.Errorf("%s: the marker is a %s, want %s", app, got, want)
+				}
+			}
+		})
+	}
+}
+
+// shape is what a worker of Nginx sees at an app's marker.
+func (w *world) shape(app string) string {
+	out, err := w.command("sh", "-c", `cd /var/lib/serverplane/live; if [ ! -e "$1.b" ]; then echo nothing; elif [ -f "$1.b" ]; then echo file; else echo folder; fi`, "sh", app).Output()
+	must(w.t, err)
+	return strings.TrimSpace(string(out))
 }
 
 func TestLiveTest(t *testing.T) {
