@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -35,11 +36,14 @@ import (
 // App makes panels.
 type App struct {
 	log     *slog.Logger
+	said    io.Writer // for what only the person who starts the panel may read
 	version string
 }
 
 // New returns an App; it starts nothing.
-func New(log *slog.Logger, version string) *App { return &App{log: log, version: version} }
+func New(log *slog.Logger, said io.Writer, version string) *App {
+	return &App{log: log, said: said, version: version}
+}
 
 // base is what the running panel and the admin commands share.
 type base struct {
@@ -111,7 +115,10 @@ func (a *App) run(ctx context.Context, c config.Config, b *base, owner string, l
 		Mirrors: mirror.New(filepath.Join(c.DataDir, "mirrors"), c.AllowInsecureRepositories),
 		Now:     time.Now, PanelID: b.identity.id, Owner: owner, Log: a.log,
 	})
-	server := web.New(web.Config{Control: verbs, Hints: hub, Log: a.log, Version: a.version})
+	server := web.New(web.Config{Control: verbs, Pages: verbs, Hints: hub, Log: a.log, Version: a.version})
+	if err := a.welcome(ctx, verbs, l.Addr()); err != nil {
+		return err
+	}
 
 	poolCtx, closePool := context.WithCancel(context.WithoutCancel(ctx))
 	pooled := make(chan error, 1)
@@ -124,6 +131,17 @@ func (a *App) run(ctx context.Context, c config.Config, b *base, owner string, l
 	err := parts.Wait()
 	closePool() // last: Runs that end use it to clean up
 	return errors.Join(err, <-pooled)
+}
+
+// welcome tells who starts the panel how its first owner gets in. Not through
+// the log, which others may read.
+func (a *App) welcome(ctx context.Context, verbs *control.Control, at net.Addr) error {
+	token, err := verbs.OpenSetup(ctx)
+	if err != nil || token == "" {
+		return err
+	}
+	_, err = fmt.Fprintf(a.said, "Nobody can sign in yet. Become the owner at http://%s/setup with this setup token:\n\n    %s\n\n", at, token)
+	return err
 }
 
 // Admin does what needs no sign-in: whoever can read the data folder may.

@@ -48,7 +48,7 @@ func Main() int {
 	context.AfterFunc(ctx, stop)
 	terminal := isatty.IsTerminal(os.Stdin.Fd()) && isatty.IsTerminal(os.Stderr.Fd())
 	s := Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, IsTerminal: terminal}
-	return Execute(ctx, os.Args[1:], s, panel{err: os.Stderr})
+	return Execute(ctx, os.Args[1:], s, panel{out: os.Stdout, err: os.Stderr})
 }
 
 // Execute runs one command and returns its exit code.

@@ -10,11 +10,12 @@ import (
 	"github.com/serverplane/serverplane/internal/plane"
 )
 
-// panel is the real App: it logs to standard error as the configuration says.
-type panel struct{ err io.Writer }
+// panel is the real App: it logs to standard error as the configuration says;
+// what is for the person who starts it goes to standard output.
+type panel struct{ out, err io.Writer }
 
 func (p panel) open(c config.Config) *app.App {
-	return app.New(slog.New(slog.NewTextHandler(p.err, &slog.HandlerOptions{Level: c.LogLevel})), buildVersion())
+	return app.New(slog.New(slog.NewTextHandler(p.err, &slog.HandlerOptions{Level: c.LogLevel})), p.out, buildVersion())
 }
 
 // Serve runs the panel.

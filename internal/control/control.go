@@ -45,6 +45,7 @@ type Config struct {
 	Checker  Checker
 	Patience time.Duration // how long a verb about traffic waits until it is in force; 0 means 10 s
 	Log      *slog.Logger
+	Verify   func(hash, password string) (bool, error) // nil means auth.VerifyPassword
 }
 
 // Control carries the verbs.
@@ -60,6 +61,7 @@ type Control struct {
 	checker  Checker
 	patience time.Duration
 	log      *slog.Logger
+	door     *door
 }
 
 // New returns the verbs; it starts nothing.
@@ -67,6 +69,7 @@ func New(c Config) *Control {
 	return &Control{
 		store: c.Store, box: c.Box, hub: c.Hub, surveyor: c.Surveyor, now: c.Now,
 		panelID: c.PanelID, panelKey: c.PanelKey, insecure: c.Insecure, log: c.Log, checker: c.Checker, patience: cmp.Or(c.Patience, 10*time.Second),
+		door: newDoor(c),
 	}
 }
 

@@ -14,7 +14,7 @@ const password = "correct horse battery"
 
 func TestAuthenticate(t *testing.T) {
 	p := newPanel(t)
-	local := plane.Actor{From: "local"}
+	local := plane.Actor{Role: plane.RoleOwner, From: "local"}
 	u, err := p.CreateUser(t.Context(), local, "bob@example.com", plane.RoleViewer, password)
 	if err != nil {
 		t.Fatal(err)

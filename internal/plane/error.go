@@ -16,6 +16,7 @@ const (
 	CodeConflict     Code = "conflict"     // the state of things forbids it now
 	CodeUnauthorized Code = "unauthorized" // who are you?
 	CodeForbidden    Code = "forbidden"    // your role may not
+	CodeRateLimited  Code = "rate_limited" // too often; Hint says when again
 	CodeUnavailable  Code = "unavailable"  // something outside the panel does not answer
 	CodeInternal     Code = "internal"     // our fault
 )

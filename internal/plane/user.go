@@ -66,6 +66,8 @@ type Actor struct {
 	Email  string
 	Role   Role
 	From   string // remote address, or "local" for the admin commands
+
+	SessionID string // where it is a browser that is signed in, otherwise empty
 }
 
 // Audit is one line of who did what.

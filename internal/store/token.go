@@ -25,6 +25,11 @@ func (t *Tx) TokenByHash(ctx context.Context, hash string) (plane.Token, error) 
 	return one(ctx, t, "token", "given", scanToken, selectToken+`WHERE hash = $1`, hash)
 }
 
+// Token returns the token with the id, or ErrNotFound.
+func (t *Tx) Token(ctx context.Context, id string) (plane.Token, error) {
+	return one(ctx, t, "token", id, scanToken, selectToken+`WHERE id = $1`, id)
+}
+
 // Tokens returns the user's tokens by age.
 func (t *Tx) Tokens(ctx context.Context, userID string) ([]plane.Token, error) {
 	return many(ctx, t, "list tokens", scanToken, selectToken+`WHERE user_id = $1 ORDER BY created_at, id`, userID)

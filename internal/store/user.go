@@ -24,6 +24,21 @@ func (t *Tx) User(ctx context.Context, id string) (plane.User, error) {
 	return one(ctx, t, "user", id, scanUser, selectUser+`WHERE id = $1`, id)
 }
 
+// SetRole gives the user another role.
+func (t *Tx) SetRole(ctx context.Context, id string, r plane.Role) error {
+	return t.change(ctx, "user", id, `UPDATE users SET role = $2 WHERE id = $1`, id, string(r))
+}
+
+// SetPasswordHash gives the user another password.
+func (t *Tx) SetPasswordHash(ctx context.Context, id, hash string) error {
+	return t.change(ctx, "user", id, `UPDATE users SET password_hash = $2 WHERE id = $1`, id, hash)
+}
+
+// DeleteUser forgets the user with all sessions and tokens.
+func (t *Tx) DeleteUser(ctx context.Context, id string) error {
+	return t.change(ctx, "user", id, `DELETE FROM users WHERE id = $1`, id)
+}
+
 // UserByEmail returns the user with the mail address, whatever its case, or
 // ErrNotFound.
 func (t *Tx) UserByEmail(ctx context.Context, email string) (plane.User, error) {

@@ -46,6 +46,7 @@ func Run(t *testing.T, open func(t *testing.T) *store.Store) {
 		"apps":                                    apps,
 		"app constraints":                         appRules,
 		"removing an app":                         appRemoval,
+		"sessions":                                sessions,
 		"variables":                               variables,
 		"deployments":                             deployments,
 		"backends":                                backends,

@@ -84,6 +84,8 @@ func StatusOf(code plane.Code) int {
 		return http.StatusUnauthorized
 	case plane.CodeForbidden:
 		return http.StatusForbidden
+	case plane.CodeRateLimited:
+		return http.StatusTooManyRequests
 	case plane.CodeUnavailable:
 		return http.StatusServiceUnavailable
 	}

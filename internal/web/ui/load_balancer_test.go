@@ -108,7 +108,7 @@ func TestSwitchingOffTellsWhoMovesAndAsks(t *testing.T) {
 		t.Error("the consent did not arrive")
 	}
 	b.Post(tab + "/backends/away/on").Leads("/runs/run_1")
-	b.Get(tab+"/backends/nobody/off").Is(404)
+	b.Get(tab + "/backends/nobody/off").Is(404)
 }
 
 var settingsNow = []string{"was", "round-robin|/up|10s|5s|2|2|false|1", "method", "ip-hash", "health_path", "/up", "interval", "10", "timeout", "5s", "fall", "2", "rise", "2", "floor", "1"}

@@ -81,8 +81,8 @@ func (u *UI) signIn(v *visit) error {
 
 // entryAgain is again for the two forms where unauthorized is about what was typed.
 func (u *UI) entryAgain(v *visit, err error, show func(*visit) error) error {
-	if e := told(err); e != nil && e.Code == plane.CodeUnauthorized {
-		v.form.Err, v.status = e, http.StatusUnauthorized
+	if e := told(err); e != nil && (e.Code == plane.CodeUnauthorized || e.Code == plane.CodeRateLimited) {
+		v.form.Err, v.status = e, statusOf(e)
 		return show(v)
 	}
 	return v.again(err, show)

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/serverplane/serverplane/internal/control"
 	"github.com/serverplane/serverplane/internal/plane"
 )
 
@@ -29,6 +30,8 @@ type Control interface {
 	BackendVerbs
 	CareVerbs
 }
+
+var _ Control = (*control.Control)(nil)
 
 // Hints tells when a topic changed; a hint may be lost or come for nothing.
 type Hints interface {
