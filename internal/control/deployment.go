@@ -149,6 +149,9 @@ func (c *Control) Deployments(ctx context.Context, _ plane.Actor, app, before st
 
 // Deployment shows one deployment, where it stands and how long it may take.
 func (c *Control) Deployment(ctx context.Context, _ plane.Actor, id string) (DeploymentView, error) {
+	if !plane.IsID(plane.PrefixDeployment, id) {
+		return DeploymentView{}, plane.NotFound("deployment", id)
+	}
 	return read(ctx, c.store, func(tx *store.Tx) (DeploymentView, error) {
 		d, err := tx.Deployment(ctx, id)
 		if err != nil {

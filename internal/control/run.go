@@ -85,12 +85,21 @@ func (c *Control) RunSteps(ctx context.Context, _ plane.Actor, id string) (steps
 // Run shows one Run and, while it is queued, what it waits for.
 func (c *Control) Run(ctx context.Context, _ plane.Actor, id string) (RunView, error) {
 	return read(ctx, c.store, func(tx *store.Tx) (RunView, error) {
-		r, err := tx.Run(ctx, id)
+		r, err := runByID(ctx, tx, id)
 		if err != nil {
-			return RunView{}, orNotFound(err, "run", id)
+			return RunView{}, err
 		}
 		return viewRun(ctx, tx, r)
 	})
+}
+
+// runByID asks the store only for what can be an id.
+func runByID(ctx context.Context, tx *store.Tx, id string) (plane.Run, error) {
+	if !plane.IsID(plane.PrefixRun, id) {
+		return plane.Run{}, plane.NotFound("run", id)
+	}
+	r, err := tx.Run(ctx, id)
+	return r, orNotFound(err, "run", id)
 }
 
 func viewRun(ctx context.Context, tx *store.Tx, r plane.Run) (RunView, error) {
@@ -131,9 +140,9 @@ func waitsFor(ctx context.Context, tx *store.Tx, r plane.Run) (string, error) {
 // CancelRun asks a Run to stop; a queued one ends at once.
 func (c *Control) CancelRun(ctx context.Context, actor plane.Actor, id string) (RunView, error) {
 	err := c.change(ctx, actor, "run.cancel", id, func(tx *store.Tx) error {
-		r, err := tx.Run(ctx, id)
+		r, err := runByID(ctx, tx, id)
 		if err != nil {
-			return orNotFound(err, "run", id)
+			return err
 		}
 		if err := refuseHalfSwitched(ctx, tx, r); err != nil {
 			return err
@@ -265,9 +274,9 @@ func (c *Control) Events(ctx context.Context, _ plane.Actor, runID string, after
 
 func (c *Control) events(ctx context.Context, runID string, after int64) (events []plane.Event, ended bool, err error) {
 	err = c.store.Read(ctx, func(tx *store.Tx) error {
-		r, err := tx.Run(ctx, runID)
+		r, err := runByID(ctx, tx, runID)
 		if err != nil {
-			return orNotFound(err, "run", runID)
+			return err
 		}
 		ended = r.State.Ended()
 		events, err = tx.Events(ctx, runID, after, 500)

@@ -217,3 +217,19 @@ func TestCancelQueuedProvisioningIsToldByTheServer(t *testing.T) {
 		t.Errorf("%+v, %v", now, err)
 	}
 }
+
+// One database refuses bytes that another takes: 500 instead of 404. PostgreSQL
+// is not at hand here, an id with a row that no id may have shows the same.
+func TestIDsThatCannotBeAreNotAskedFor(t *testing.T) {
+	p := newPanel(t)
+	run := plane.Run{ID: "run_\x00", Kind: plane.RunDeploy, State: plane.RunQueued, CreatedAt: day}
+	p.write(func(ctx context.Context, tx *store.Tx) error { return tx.Enqueue(ctx, run) })
+	for what, ask := range map[string]func(context.Context) error{
+		"run":        func(ctx context.Context) error { _, err := p.Control.Run(ctx, ann, run.ID); return err },
+		"events":     func(ctx context.Context) error { _, err := p.Events(ctx, ann, run.ID, 0, 0); return err },
+		"cancel":     func(ctx context.Context) error { _, err := p.CancelRun(ctx, ann, run.ID); return err },
+		"deployment": func(ctx context.Context) error { _, err := p.Deployment(ctx, ann, "dep_\x00"); return err },
+	} {
+		p.refuses(what, plane.CodeNotFound, "", ask)
+	}
+}

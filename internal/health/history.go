@@ -39,8 +39,20 @@ func (m minutes) over(before time.Time) []minuteOf {
 // flushAtOnce bounds how long one transaction holds up other writers.
 const flushAtOnce = 100
 
+// heldBack is how long minutes wait in memory for a store that takes none.
+const heldBack = time.Hour
+
+// forget drops the minutes that began before.
+func (m minutes) forget(before time.Time) {
+	for of := range m {
+		if of.begin.Before(before) {
+			delete(m, of)
+		}
+	}
+}
+
 // flush writes the minutes that are over. What the store does not take now
-// stays for the next time; a probe that comes later than its minute was written
+// stays for the next time, up to an hour; a probe that comes later than its minute was written
 // is counted in by the store.
 func (k *Keeper) flush(ctx context.Context, before time.Time) {
 	for some := range slices.Chunk(k.minutes.over(before), flushAtOnce) {
@@ -56,6 +68,7 @@ func (k *Keeper) flush(ctx context.Context, before time.Time) {
 			if ctx.Err() == nil {
 				k.Log.Error("record the latency of backends", "err", err)
 			}
+			k.minutes.forget(k.Now().Add(-heldBack))
 			return
 		}
 		for _, of := range some {
