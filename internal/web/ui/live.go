@@ -48,6 +48,12 @@ func (u *UI) liveParts() map[string]live {
 		"runs":     {auth.RunRead, "runs.html", always(control.TopicQueue), u.loadRuns, nil},
 		"run": {auth.RunRead, "run.html", func(id string) []string { return []string{control.TopicRun(id), control.TopicQueue} },
 			u.loadRun, u.tailRun},
+		"apps":          {auth.AppRead, "apps.html", always(control.TopicQueue), u.loadApps, nil},
+		"app":           {auth.AppRead, "app.html", always(control.TopicQueue, topicHealth), u.loadApp, nil},
+		"deployments":   {auth.DeploymentRead, "deployments.html", always(control.TopicQueue), u.loadDeployments, nil},
+		"deployment":    {auth.DeploymentRead, "deployment.html", always(control.TopicQueue), u.loadDeployment, nil},
+		"servers":       {auth.ServerRead, "servers.html", always(control.TopicQueue), u.loadServers, nil},
+		"server":        {auth.ServerRead, "server.html", always(control.TopicQueue), u.loadServer, nil},
 		"load-balancer": {auth.BalancerRead, "load-balancer.html", always(control.TopicQueue, topicHealth), u.loadBalancer, nil},
 		"backend":       {auth.BalancerRead, "backend.html", always(control.TopicQueue, topicHealth), u.loadBackend, nil},
 	}

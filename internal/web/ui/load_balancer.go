@@ -36,6 +36,9 @@ type balancerPage struct {
 // Home is the tab's address.
 func (p *balancerPage) Home() string { return balancerHome(p.App.Name) }
 
+// Tabs is the row of the app's pages.
+func (p *balancerPage) Tabs() tabs { return tabs{p.App.Name, "load-balancer"} }
+
 // On tells whether several backends may serve.
 func (p *balancerPage) On() bool {
 	return p.LB.Status == plane.BalancerOn || p.LB.Status == plane.BalancerApplying

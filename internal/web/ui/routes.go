@@ -33,6 +33,26 @@ func (u *UI) Routes() []Route {
 		{"POST", "/runs/{id}/cancel", auth.RunCancel, u.cancelRun},
 		{"POST", "/runs/{id}/repeat", auth.RunCancel, u.repeatRun},
 
+		{"GET", "/servers", auth.ServerRead, u.servers},
+		{"GET", "/servers/new", auth.ServerWrite, u.newServer},
+		{"POST", "/servers/new", auth.ServerWrite, u.addServer},
+		{"GET", "/servers/{name}", auth.ServerRead, u.server},
+		{"POST", "/servers/{name}/provision", auth.ServerWrite, u.provisionServer},
+		{"POST", "/servers/{name}/remove", auth.ServerWrite, u.removeServer},
+
+		{"GET", "/apps", auth.AppRead, u.apps},
+		{"GET", "/apps/new", auth.AppWrite, u.newApp},
+		{"POST", "/apps/new", auth.AppWrite, u.createApp},
+		{"GET", "/apps/{name}", auth.AppRead, u.app},
+		{"POST", "/apps/{name}/remove", auth.AppWrite, u.removeApp},
+
+		{"GET", "/apps/{name}/deployments", auth.DeploymentRead, u.deployments},
+		{"POST", "/apps/{name}/deployments", auth.DeploymentWrite, u.deploy},
+		{"POST", "/apps/{name}/rollback", auth.DeploymentWrite, u.rollback},
+		{"GET", "/apps/{name}/deployments/{id}", auth.DeploymentRead, u.deployment},
+		{"POST", "/apps/{name}/deployments/{id}/cancel", auth.DeploymentWrite, u.cancelDeployment},
+		{"POST", "/apps/{name}/deployments/{id}/rollback", auth.DeploymentWrite, u.rollback},
+
 		{"GET", "/apps/{name}/load-balancer", auth.BalancerRead, u.balancer},
 		{"POST", "/apps/{name}/load-balancer/enable", auth.BalancerWrite, u.enableBalancer},
 		{"GET", "/apps/{name}/load-balancer/settings", auth.BalancerWrite, u.balancerSettings},

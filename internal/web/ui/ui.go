@@ -29,6 +29,9 @@ type Control interface {
 	MeshVerbs
 	BackendVerbs
 	CareVerbs
+	AppVerbs
+	DeploymentVerbs
+	ServerVerbs
 }
 
 var _ Control = (*control.Control)(nil)

@@ -1,0 +1,131 @@
+package ui
+
+import (
+	"context"
+	"net/url"
+	"strings"
+
+	"github.com/serverplane/serverplane/internal/control"
+	"github.com/serverplane/serverplane/internal/plane"
+)
+
+// AppVerbs are the verbs about apps; one app alone is asked of MeshVerbs.
+type AppVerbs interface {
+	Apps(ctx context.Context, actor plane.Actor) ([]control.AppView, error)
+	CreateApp(ctx context.Context, actor plane.Actor, w control.AppWish) (plane.App, *plane.Run, error)
+	RemoveApp(ctx context.Context, actor plane.Actor, name string) (plane.Run, error)
+	Backends(ctx context.Context, actor plane.Actor, app string) ([]control.BackendView, error)
+}
+
+func appHome(name string) string { return "/apps/" + url.PathEscape(name) }
+
+// tabs is the row of an app's pages.
+type tabs struct {
+	App, Here string
+}
+
+type appsView struct {
+	page
+	Apps []control.AppView
+}
+
+func (u *UI) apps(v *visit) error {
+	shown, err := u.loadApps(v, "")
+	if err != nil {
+		return err
+	}
+	shown.base().Stream = streamOf("apps", "", 0)
+	return u.show(v, "apps.html", shown)
+}
+
+func (u *UI) loadApps(v *visit, _ string) (view, error) {
+	all, err := u.control.Apps(v.ctx(), v.actor)
+	shown := &appsView{page: u.page(v, "Apps"), Apps: all}
+	shown.Area = "apps"
+	return shown, err
+}
+
+type newAppView struct {
+	page
+	Servers []string
+}
+
+func (u *UI) newApp(v *visit) error {
+	servers, err := u.control.Servers(v.ctx(), v.actor)
+	if err != nil {
+		return err
+	}
+	shown := &newAppView{page: u.page(v, "Create app")}
+	shown.Area = "apps"
+	for _, s := range servers {
+		if s.State == plane.ServerReady {
+			shown.Servers = append(shown.Servers, s.Name)
+		}
+	}
+	return u.show(v, "app-new.html", shown)
+}
+
+func (u *UI) createApp(v *visit) error {
+	f := v.form
+	app, run, err := u.control.CreateApp(v.ctx(), v.actor, control.AppWish{
+		Name: word(f, "name"), Server: word(f, "server"), Repository: word(f, "repository"), Branch: word(f, "branch"),
+		Domains: f.Lines("domains"), NoDeploy: f.Checked("no_deploy"),
+		Spec: plane.Spec{Root: word(f, "root"), Build: f.Lines("build"), Start: word(f, "start"), RunOnce: f.Lines("run_once"), HealthPath: word(f, "health_path")},
+	})
+	if err != nil {
+		return v.again(err, u.newApp)
+	}
+	if run == nil {
+		return v.see(appHome(app.Name), "")
+	}
+	return v.see(appHome(app.Name)+"/deployments/"+run.DeploymentID, "")
+}
+
+// word is a field of one line.
+func word(f Form, name string) string { return strings.TrimSpace(f.Value(name)) }
+
+type appView struct {
+	page
+	Tabs        tabs
+	App         control.AppView
+	Backends    []control.BackendView
+	Deployments []plane.Deployment // the newest few
+}
+
+const recentShown = 5
+
+func (u *UI) app(v *visit) error {
+	shown, err := u.loadApp(v, v.path("name"))
+	if err != nil {
+		return err
+	}
+	shown.base().Stream = streamOf("app", v.path("name"), 0)
+	return u.show(v, "app.html", shown)
+}
+
+func (u *UI) loadApp(v *visit, name string) (view, error) {
+	a, err := u.control.App(v.ctx(), v.actor, name)
+	if err != nil {
+		return nil, err
+	}
+	backends, err := u.control.Backends(v.ctx(), v.actor, name)
+	if err != nil {
+		return nil, err
+	}
+	recent, err := u.control.Deployments(v.ctx(), v.actor, name, "", recentShown)
+	shown := &appView{page: u.page(v, a.Name), Tabs: tabs{a.Name, "overview"}, App: a, Backends: backends, Deployments: recent}
+	shown.Area = "apps"
+	return shown, err
+}
+
+func (u *UI) removeApp(v *visit) error {
+	name := v.path("name")
+	if err := v.confirmed(name); err != nil {
+		return v.again(err, u.app)
+	}
+	run, err := u.control.RemoveApp(v.ctx(), v.actor, name)
+	if err != nil {
+		return v.again(err, u.app)
+	}
+	return v.see("/runs/"+run.ID, "")
+}
