@@ -73,6 +73,19 @@ func (u *UI) Routes() []Route {
 		{"GET", "/apps/{name}/load-balancer/backends/{server}/remove", auth.BalancerWrite, u.removeBackendPage},
 		{"POST", "/apps/{name}/load-balancer/backends/{server}/remove", auth.BalancerWrite, u.removeBackend},
 
+		{"GET", "/users", auth.UserWrite, u.users},
+		{"POST", "/users", auth.UserWrite, u.createUser},
+		{"GET", "/users/{id}", auth.UserWrite, u.user},
+		{"POST", "/users/{id}/role", auth.UserWrite, u.setRole},
+		{"POST", "/users/{id}/remove", auth.UserWrite, u.removeUser},
+		{"GET", "/audit", auth.AuditRead, u.audit},
+
+		{"GET", "/account", Signed, u.account},
+		{"POST", "/account/password", Signed, u.changePassword},
+		{"POST", "/account/tokens", Signed, u.createToken},
+		{"POST", "/account/tokens/{id}/revoke", Signed, u.revokeToken},
+		{"POST", "/account/sessions/{id}/revoke", Signed, u.revokeSession},
+
 		{"GET", "/sign-in", Anyone, u.signInPage},
 		{"POST", "/sign-in", Anyone, u.signIn},
 		{"GET", "/setup", Anyone, u.setupPage},

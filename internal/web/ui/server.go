@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"net/netip"
-	"net/url"
 	"slices"
 	"strconv"
 
@@ -20,8 +19,6 @@ type ServerVerbs interface {
 	AddServer(ctx context.Context, actor plane.Actor, w control.ServerWish) (plane.Server, plane.Run, error)
 	RemoveServer(ctx context.Context, actor plane.Actor, name string, forget bool) error
 }
-
-func serverHome(name string) string { return "/servers/" + url.PathEscape(name) }
 
 type serversView struct {
 	page

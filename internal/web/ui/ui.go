@@ -32,6 +32,8 @@ type Control interface {
 	AppVerbs
 	DeploymentVerbs
 	ServerVerbs
+	PeopleVerbs
+	AccountVerbs
 }
 
 var _ Control = (*control.Control)(nil)

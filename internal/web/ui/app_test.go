@@ -1,0 +1,74 @@
+package ui_test
+
+import (
+	"testing"
+
+	"github.com/serverplane/serverplane/internal/control"
+	"github.com/serverplane/serverplane/internal/plane"
+)
+
+func TestAppPages(t *testing.T) {
+	l := newLab(t)
+	b := l.as(plane.RoleAdmin)
+	b.Get("/apps").Is(200, `href="/apps/web"`, "Create app")
+	b.Get("/apps/web").Is(200, `aria-current="page">Overview`, "Remove this app", "Last deployments")
+	l.as(plane.RoleViewer).Get("/apps/web").Is(200).Lacks("Remove this app")
+	b.Post("/apps/web/remove", "confirm", "wob").Is(422, `id="confirm-error"`)
+	if l.panel.Wish("RemoveApp") != nil {
+		t.Error("removed without the name")
+	}
+	b.Post("/apps/web/remove", "confirm", "web").Leads("/runs/run_1")
+}
+
+func TestCreateAppPage(t *testing.T) {
+	l := newLab(t)
+	b := l.as(plane.RoleAdmin)
+	b.Get("/apps/new").Is(200, "Build and start", `<option value="s1"`)
+	l.panel.Fail("CreateApp", plane.Invalid("repository", "must be an https or ssh address", ""))
+	b.Post("/apps/new", "name", "shop", "server", "s1", "repository", "ftp://x", "domains", "a.example.com\r\nb.example.com").
+		Is(422, `id="repository-error"`, `value="shop"`, `value="ftp://x"`, "b.example.com")
+	l.panel.Fail("CreateApp", nil)
+	b.Post("/apps/new", "name", "shop", "server", "s1", "repository", "https://x/y.git", "domains", "a.example.com\r\nb.example.com", "build", "npm ci\r\nnpm run build", "no_deploy", "yes")
+	w := l.panel.Wish("CreateApp").(control.AppWish)
+	if w.Name != "shop" || w.Server != "s1" || len(w.Domains) != 2 || len(w.Spec.Build) != 2 || !w.NoDeploy {
+		t.Errorf("wish %+v", w)
+	}
+}
+
+func TestDeploymentPages(t *testing.T) {
+	l := newLab(t)
+	b := l.as(plane.RoleAdmin)
+	b.Get("/apps/web/deployments").Is(200, "Deploy", "Roll back")
+	l.as(plane.RoleViewer).Get("/apps/web/deployments").Is(200).Lacks(`action="/apps/web/rollback"`, `action="/apps/web/deployments"`)
+	b.Post("/apps/web/deployments", "ref", " v1.2 ", "rebuild", "yes")
+	if w := l.panel.Wish("Deploy").(control.DeployWish); w.Ref != "v1.2" || !w.Rebuild {
+		t.Errorf("wish %+v", w)
+	}
+	l.panel.Fail("Deploy", plane.Invalid("ref", "does not exist in the repository", "push it first"))
+	b.Post("/apps/web/deployments", "ref", "v9").Is(422, `id="ref-error"`, `value="v9"`)
+	l.panel.Fail("Rollback", plane.Conflict("no other release was live before", "deploy another commit"))
+	b.Post("/apps/web/rollback").Is(409, "No other release was live before.")
+}
+
+func TestServerPages(t *testing.T) {
+	l := newLab(t)
+	b := l.as(plane.RoleAdmin)
+	b.Get("/servers").Is(200, `href="/servers/s1"`, "Add server")
+	b.Get("/servers/s1").Is(200, "Found on it", "Prepare again", "Remove this server")
+	l.as(plane.RoleViewer).Get("/servers/s1").Is(200).Lacks("Prepare again", "Remove this server")
+	b.Get("/servers/new").Is(200, "Ask who it is")
+	b.Post("/servers/new", "name", "s9", "address", "198.51.100.9", "port", "0").Is(422, `id="port-error"`, `value="198.51.100.9"`)
+	b.Post("/servers/new", "name", "s9", "address", "198.51.100.9", "port", "22").Is(200, "SHA256:", "I have compared it", `name="address" value="198.51.100.9"`)
+	if l.panel.Wish("AddServer") != nil {
+		t.Fatal("added before anybody compared the host key")
+	}
+	b.Post("/servers/new", "name", "s9", "address", "198.51.100.9", "port", "22", "host_key", "SHA256:abc").Is(422, `id="same-error"`)
+	if l.panel.Wish("AddServer") != nil {
+		t.Fatal("added without the tick")
+	}
+	b.Post("/servers/new", "name", "s9", "address", "198.51.100.9", "port", "22", "host_key", "SHA256:abc", "same", "yes", "user", "root").Leads("/runs/run_1")
+	if w := l.panel.Wish("AddServer").(control.ServerWish); w.HostKey != "SHA256:abc" || w.SSHPort != 22 || w.Key != nil {
+		t.Errorf("wish %+v", w)
+	}
+	b.Post("/servers/s1/remove", "confirm", "s1").Leads("/servers")
+}
