@@ -44,17 +44,17 @@ var house = map[string]rule{
 
 	"internal/web/reply":   {"plane", "one place turns the domain's errors into answers"},
 	"internal/web/api":     {"plane control client auth web/reply", "a door decodes and calls a verb; the permissions of its routes are auth's"},
-	"internal/web/ui":      {"plane control auth web/reply", "a door decodes and calls a verb; it must not share wire types with the API"},
+	"internal/web/ui":      {"plane control auth dotenv web/reply", "a door decodes and calls a verb; it must not share wire types with the API"},
 	"internal/web/hook":    {"plane control client web/reply", "a door decodes and calls a verb"},
 	"internal/web":         {"plane auth config web/api web/ui web/hook web/reply", "it puts the doors side by side"},
 	"internal/web/webtest": {"plane control", "a panel that records what the doors asked of it"},
 
 	"internal/app": {"plane secret stream config ansible files remote mirror store auth probe recipe survey control runner health web playbooks",
 		"the one place that wires all rooms; a command line inside it would close the circle"},
-	"internal/cli":        {"app config client plane cli/dotenv", "a command speaks the API like any other program; only serve and admin open the panel itself"},
-	"internal/cli/dotenv": {"", "it reads a text format"},
-	"internal/arch":       {"", "it reads the source of all others"},
-	"cmd/serverplane":     {"cli", "main cannot be wrong"},
+	"internal/cli":    {"app config client plane dotenv", "a command speaks the API like any other program; only serve and admin open the panel itself"},
+	"internal/dotenv": {"", "it reads a text format"},
+	"internal/arch":   {"", "it reads the source of all others"},
+	"cmd/serverplane": {"cli", "main cannot be wrong"},
 }
 
 func rooms(names string) []string {

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/serverplane/serverplane/client"
-	"github.com/serverplane/serverplane/internal/cli/dotenv"
+	"github.com/serverplane/serverplane/internal/dotenv"
 )
 
 const maxImport = 12 << 20 // bytes of a file of variables, as much as the panel takes at once

@@ -8,6 +8,7 @@ const flashCookie = "serverplane-done"
 // are fixed, so that nobody can put words of theirs on a page.
 var flashes = map[string]string{
 	"signed-out": "You are signed out.",
+	"variables":  "Kept. In force with the next deployment, or at once with Apply now.",
 	"removed":    "Removed.",
 	"saved":      "Saved.",
 	"in-force":   "Done, and in force at the entry.",

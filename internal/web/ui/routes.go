@@ -53,6 +53,12 @@ func (u *UI) Routes() []Route {
 		{"POST", "/apps/{name}/deployments/{id}/cancel", auth.DeploymentWrite, u.cancelDeployment},
 		{"POST", "/apps/{name}/deployments/{id}/rollback", auth.DeploymentWrite, u.rollback},
 
+		{"GET", "/apps/{name}/environment", auth.VariableRead, u.variables},
+		{"GET", "/apps/{name}/environment/values", auth.VariableReveal, u.revealVariables},
+		{"POST", "/apps/{name}/environment", auth.VariableWrite, u.setVariables},
+		{"POST", "/apps/{name}/environment/unset", auth.VariableWrite, u.unsetVariables},
+		{"POST", "/apps/{name}/environment/apply", auth.VariableWrite, u.applyVariables},
+
 		{"GET", "/apps/{name}/load-balancer", auth.BalancerRead, u.balancer},
 		{"POST", "/apps/{name}/load-balancer/enable", auth.BalancerWrite, u.enableBalancer},
 		{"GET", "/apps/{name}/load-balancer/settings", auth.BalancerWrite, u.balancerSettings},

@@ -32,6 +32,7 @@ type Control interface {
 	AppVerbs
 	DeploymentVerbs
 	ServerVerbs
+	VariableVerbs
 	PeopleVerbs
 	AccountVerbs
 }

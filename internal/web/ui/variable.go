@@ -1,0 +1,138 @@
+package ui
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"maps"
+	"slices"
+
+	"github.com/serverplane/serverplane/internal/auth"
+	"github.com/serverplane/serverplane/internal/control"
+	"github.com/serverplane/serverplane/internal/dotenv"
+	"github.com/serverplane/serverplane/internal/plane"
+)
+
+// VariableVerbs are the verbs about an app's environment variables.
+type VariableVerbs interface {
+	Variables(ctx context.Context, actor plane.Actor, app string, reveal bool) ([]control.VariableView, error)
+	SetVariables(ctx context.Context, actor plane.Actor, app string, values map[string]string) error
+	UnsetVariables(ctx context.Context, actor plane.Actor, app string, names []string) error
+	ApplyVariables(ctx context.Context, actor plane.Actor, app string) (*plane.Run, error)
+}
+
+type variablesView struct {
+	page
+	Tabs      tabs
+	App       control.AppView
+	Variables []control.VariableView
+	Revealed  bool
+	Changes   []variableChange // what was typed would change; shown before it is kept
+}
+
+// Shown names the text whose changes are shown, so that no other is kept.
+func (s *variablesView) Shown() string { return digest(s.Form.Value("text")) }
+
+func digest(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
+}
+
+// variableChange is one line of what typed text does; it holds no value.
+type variableChange struct {
+	Name, What, Look string
+}
+
+func variablesHome(app string) string { return appHome(app) + "/environment" }
+
+func (u *UI) variables(v *visit) error { return u.showVariables(v, false, nil) }
+
+func (u *UI) revealVariables(v *visit) error { return u.showVariables(v, true, nil) }
+
+// showVariables masks values in the door already, whatever the verb answers.
+func (u *UI) showVariables(v *visit, reveal bool, changes []variableChange) error {
+	app, err := u.control.App(v.ctx(), v.actor, v.path("name"))
+	if err != nil {
+		return err
+	}
+	all, err := u.control.Variables(v.ctx(), v.actor, app.Name, reveal)
+	if err != nil {
+		return err
+	}
+	if !reveal {
+		for i := range all {
+			all[i].Value = ""
+		}
+	}
+	shown := &variablesView{page: u.page(v, "Environment Variables of "+app.Name), Tabs: tabs{app.Name, "environment"}, App: app, Variables: all, Revealed: reveal, Changes: changes}
+	shown.Area = "apps"
+	return u.show(v, "environment.html", shown)
+}
+
+// setVariables shows first what the typed lines change, and keeps them when the
+// same lines are sent again.
+func (u *UI) setVariables(v *visit) error {
+	values, err := dotenv.Parse(v.form.Value("text"))
+	if err != nil {
+		return v.again(plane.Invalid("text", err.Error(), "one NAME=value on a line, as in a .env file"), u.variables)
+	}
+	if len(values) == 0 {
+		return v.again(plane.Invalid("text", "holds no variable", "one NAME=value on a line, as in a .env file"), u.variables)
+	}
+	if word(v.form, "shown") != digest(v.form.Value("text")) {
+		changes, err := u.changesOf(v, values)
+		if err != nil {
+			return err
+		}
+		return u.showVariables(v, false, changes)
+	}
+	if err := u.control.SetVariables(v.ctx(), v.actor, v.path("name"), values); err != nil {
+		return v.again(err, u.variables)
+	}
+	return v.see(variablesHome(v.path("name")), "variables")
+}
+
+// changesOf compares without showing. Who may not see values is told only that
+// a variable is set again.
+func (u *UI) changesOf(v *visit, values map[string]string) ([]variableChange, error) {
+	reveal := auth.Allow(v.actor.Role, auth.VariableReveal)
+	all, err := u.control.Variables(v.ctx(), v.actor, v.path("name"), reveal)
+	if err != nil {
+		return nil, err
+	}
+	now := map[string]control.VariableView{}
+	for _, one := range all {
+		now[one.Name] = one
+	}
+	var changes []variableChange
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		was, known := now[name]
+		switch {
+		case !known:
+			changes = append(changes, variableChange{name, "added", "good"})
+		case reveal && was.Value == values[name]:
+			changes = append(changes, variableChange{name, "stays as it is", "off"})
+		default:
+			changes = append(changes, variableChange{name, "replaced", "warn"})
+		}
+	}
+	return changes, nil
+}
+
+func (u *UI) unsetVariables(v *visit) error {
+	if err := u.control.UnsetVariables(v.ctx(), v.actor, v.path("name"), []string{word(v.form, "variable")}); err != nil {
+		return v.again(err, u.variables)
+	}
+	return v.see(variablesHome(v.path("name")), "variables")
+}
+
+func (u *UI) applyVariables(v *visit) error {
+	run, err := u.control.ApplyVariables(v.ctx(), v.actor, v.path("name"))
+	if err != nil {
+		return v.again(err, u.variables)
+	}
+	if run == nil {
+		return v.see(variablesHome(v.path("name")), "unchanged")
+	}
+	return v.see("/runs/"+run.ID, "")
+}
