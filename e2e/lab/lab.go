@@ -132,9 +132,12 @@ func (p *Panel) answers(ctx context.Context) error {
 // Owner is the person the lab acts as.
 const Owner = "owner@example.com"
 
+// Password is the owner's.
+const Password = "a password for the lab"
+
 func (p *Panel) introduce(ctx context.Context) error {
 	create := p.command(ctx, "admin", "create-user", "--data", p.Dir, "--email", Owner, "--role", "owner", "--password-stdin")
-	create.Stdin = strings.NewReader("a password for the lab\n")
+	create.Stdin = strings.NewReader(Password + "\n")
 	if out, err := create.CombinedOutput(); err != nil {
 		return fmt.Errorf("create the owner: %w\n%s", err, out)
 	}

@@ -54,7 +54,7 @@ func (u *UI) Routes() []Route {
 		{"POST", "/apps/{name}/deployments/{id}/rollback", auth.DeploymentWrite, u.rollback},
 
 		{"GET", "/apps/{name}/environment", auth.VariableRead, u.variables},
-		{"GET", "/apps/{name}/environment/values", auth.VariableReveal, u.revealVariables},
+		{"POST", "/apps/{name}/environment/values", auth.VariableReveal, u.revealVariables},
 		{"POST", "/apps/{name}/environment", auth.VariableWrite, u.setVariables},
 		{"POST", "/apps/{name}/environment/unset", auth.VariableWrite, u.unsetVariables},
 		{"POST", "/apps/{name}/environment/apply", auth.VariableWrite, u.applyVariables},

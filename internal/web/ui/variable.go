@@ -47,6 +47,7 @@ func variablesHome(app string) string { return appHome(app) + "/environment" }
 
 func (u *UI) variables(v *visit) error { return u.showVariables(v, false, nil) }
 
+// revealVariables is a form, since it leaves a line in the audit log.
 func (u *UI) revealVariables(v *visit) error { return u.showVariables(v, true, nil) }
 
 // showVariables masks values in the door already, whatever the verb answers.

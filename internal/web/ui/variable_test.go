@@ -20,9 +20,9 @@ func TestVariablesPage(t *testing.T) {
 		l.as(role).Get(page).Is(200, "KEY", "hidden, 7 bytes").Lacks("hunter2")
 	}
 	l.as(plane.RoleViewer).Get(page).Is(200).Lacks("Set variables", "Show values")
-	l.as(plane.RoleViewer).Get(page + "/values").Is(403).Lacks("hunter2")
+	l.as(plane.RoleViewer).Post(page + "/values").Is(403).Lacks("hunter2")
 	b := l.as(plane.RoleAdmin)
-	b.Get(page+"/values").Is(200, "hunter2", "Hide values")
+	b.Post(page+"/values").Is(200, "hunter2", "Hide values")
 
 	b.Post(page, "text", "KEY=hunter2\nNEW='a b'\n").Is(200, "<code>KEY</code> stays as it is", "<code>NEW</code> added", "NEW=&#39;a b&#39;", "Keep them")
 	b.Post(page, "text", "KEY=other").Is(200, "<code>KEY</code> replaced")
