@@ -182,11 +182,23 @@ func wantShare(t *testing.T, w *world, server string, n int) {
 }
 
 func clickBack(t *testing.T, w *world, b *browser) {
+	must(t, w.repo.Write("NEWS", "<img src=x onerror=alert(1)>"))
+	commit, err := w.repo.Commit("<b>bold</b> and <script>alert(1)</script>") // is text wherever it stands
+	must(t, err)
 	b.open("/apps/web/deployments")
+	b.click("Deploy")
+	b.sees("On each server", 30*time.Second)
+	b.sees("<script>alert(1)</script>", time.Minute)
+	b.sees("and have it now", 3*time.Minute)
+	b.open("/apps/web/deployments")
+	b.sees(commit[:7]+" live now", 30*time.Second)
 	b.shot("deployments")
 	b.click("Roll back")
 	b.sees("On each server", 30*time.Second)
 	b.sees("completed", 3*time.Minute)
+	b.open("/apps/web/deployments")
+	b.sees("<b>bold</b>", 10*time.Second)
+	b.until("the new commit to be live no more", `!document.body.innerText.includes(`+quote(commit[:7]+" live now")+`)`, 10*time.Second)
 }
 
 func clickRemoval(t *testing.T, w *world, b *browser) {
