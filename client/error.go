@@ -10,7 +10,7 @@ import (
 // Error is what the panel refused or failed to do.
 type Error struct {
 	Status    int    `json:"status"` // of HTTP
-	Code      string `json:"code"`   // invalid, not_found, conflict, unauthorized, forbidden, unavailable or internal
+	Code      string `json:"code"`   // invalid, not_found, conflict, unauthorized, forbidden, rate_limited, unavailable or internal
 	Message   string `json:"detail"`
 	Field     string `json:"field"`
 	Hint      string `json:"hint"`

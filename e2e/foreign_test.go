@@ -190,7 +190,7 @@ func TestBadInput(t *testing.T) {
 		{1, []string{"server", "add", "s1", "--address", s.Addr.String(), "--key", s.KeyFile, "--accept-host-key"}, []string{"already"}},
 		{1, []string{"server", "add", "s9", "--address", s.Addr.String(), "--key", s.KeyFile, "--host-key", "SHA256:wrong"}, []string{"already"}},
 		{2, []string{"server", "add", "s9", "--address", s.Addr.String(), "--key", s.KeyFile}, []string{"SHA256:", "--host-key"}},
-		{1, []string{"server", "add", "s2", "--address", unknown, "--key", wrongKey(t), "--accept-host-key"}, []string{"key", unknown}},
+		{1, []string{"server", "add", "s2", "--address", unknown, "--key", wrongKey(t), "--accept-host-key"}, []string{"key: signing in as root", unknown}},
 		{1, []string{"server", "add", "s2", "--address", unknown, "--key", s.KeyFile, "--host-key", "SHA256:wrong"}, []string{"host_key", "SHA256:"}},
 		{1, []string{"server", "add", "s2", "--address", "198.18.0.300", "--key", s.KeyFile, "--accept-host-key"}, []string{"address", "IP address"}},
 		{1, []string{"server", "add", "s2", "--address", "fe80::zz", "--key", s.KeyFile, "--accept-host-key"}, []string{"address", "IP address"}},

@@ -17,8 +17,10 @@ const (
 	KindUnreachable Kind = "unreachable"
 	// KindHostKey is a server with another host key than the pinned one.
 	KindHostKey Kind = "host_key"
-	// KindAuth is a server that refuses our key or password, or sudo that refuses the user.
+	// KindAuth is a server that refuses our key or password.
 	KindAuth Kind = "auth"
+	// KindSudo is sudo that refuses the user who has signed in.
+	KindSudo Kind = "sudo"
 	// KindLost is a connection that broke while we waited: what became of the work is not known.
 	KindLost Kind = "lost"
 	// KindVantage is our own side's inability to look: forwarding forbidden, sshd out of descriptors or of sessions, or a held

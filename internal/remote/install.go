@@ -29,8 +29,8 @@ const began = "serverplane: begin"
 // Install signs in as c says and makes the user serverplane: home /home/serverplane, shell /bin/bash, panelKey (one
 // authorized_keys line) let in, sudo without a password. It proves that sudo works for that user before it returns nil, and is
 // safe to repeat. Where sudo is not installed it is, from the server's own package sources.
-// Errors: [KindUnreachable], [KindHostKey], [KindLost]; [KindAuth] when the key or password is refused, or sudo refuses the
-// user. No secret is part of an error or of a command line.
+// Errors: [KindUnreachable], [KindHostKey], [KindLost]; [KindAuth] when the key or password is refused, [KindSudo] when
+// sudo refuses the user. No secret is part of an error or of a command line.
 func Install(ctx context.Context, c FirstContact, panelKey string) error {
 	key, err := authorizedLine(panelKey)
 	if err != nil {
@@ -70,7 +70,7 @@ func (c FirstContact) install(session *ssh.Session, key string) error {
 	case !errors.As(err, &exit):
 		return fail(KindLost, c.Target, "installing the panel's key", err)
 	case !bytes.Contains(said, []byte(began)):
-		return fail(KindAuth, c.Target, "becoming root with sudo as "+c.User, saidOr(complaint, err))
+		return fail(KindSudo, c.Target, "becoming root with sudo as "+c.User, saidOr(complaint, err))
 	}
 	return fail("", c.Target, "installing the panel's key", saidOr(complaint, err))
 }

@@ -86,9 +86,9 @@ func TestInstallRefused(t *testing.T) {
 		kind   Kind
 		text   string
 	}{
-		"no sudo rights":      {func(*FirstContact) {}, KindAuth, "sudoers"},
+		"no sudo rights":      {func(*FirstContact) {}, KindSudo, "sudoers"},
 		"wrong password":      {func(c *FirstContact) { c.Password = "wrong" }, KindAuth, "signing in as bob"},
-		"wrong sudo password": {func(c *FirstContact) { c.SudoPassword = "wrong" }, KindAuth, "sudo as bob"},
+		"wrong sudo password": {func(c *FirstContact) { c.SudoPassword = "wrong" }, KindSudo, "sudo as bob"},
 		"no way in":           {func(c *FirstContact) { c.Password = "" }, KindAuth, "neither"},
 		"not a key":           {func(c *FirstContact) { c.Key = []byte("x") }, KindAuth, "reading the given key"},
 		"changed host":        {func(c *FirstContact) { _, c.HostKey = newKey(t, ed25519Key(t)) }, KindHostKey, "changed"},

@@ -46,7 +46,7 @@ func (c FirstContact) visit(session *ssh.Session, args []string) (Result, error)
 	case err != nil && !errors.As(err, &exit):
 		return Result{}, fail(KindLost, c.Target, "looking at the server", err)
 	case !bytes.HasPrefix(said, []byte(began)):
-		return Result{}, fail(KindAuth, c.Target, "becoming root with sudo as "+c.User, saidOr(complaint, fmt.Errorf("no answer: %w", err)))
+		return Result{}, fail(KindSudo, c.Target, "becoming root with sudo as "+c.User, saidOr(complaint, fmt.Errorf("no answer: %w", err)))
 	}
 	result := Result{Stdout: bytes.TrimPrefix(said, []byte(began+"\n")), Stderr: complaint}
 	if exit != nil {

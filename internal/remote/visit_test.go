@@ -14,7 +14,7 @@ func TestVisitLooksAsRootAndLeavesNothing(t *testing.T) {
 	ctx := within(t, 20*time.Second)
 	look := []string{"sh", "-c", `id -u; printf '%s\n' "$1"; exit 4`, "sh", "it's $HOME"}
 	_, err := Visit(ctx, contact, look)
-	wantKind(t, err, KindAuth, "sudo as dora")
+	wantKind(t, err, KindSudo, "sudo as dora")
 	must(t, os.WriteFile("/etc/sudoers.d/dora", []byte("dora ALL=(ALL:ALL) ALL\n"), 0o440))
 	r, err := Visit(ctx, contact, look)
 	if err != nil || string(r.Stdout) != "0\nit's $HOME\n" || r.Exit != 4 {

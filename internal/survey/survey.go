@@ -53,7 +53,7 @@ func (s *Surveyor) Look(ctx context.Context, e plane.Entrance) (plane.Survey, er
 	begin := s.now()
 	res, err := remote.Visit(ctx, s.contact(e), program())
 	if err != nil {
-		return plane.Survey{}, inWords(err)
+		return plane.Survey{}, entering(e, err)
 	}
 	return s.read(begin, res)
 }
@@ -63,7 +63,7 @@ func (s *Surveyor) Install(ctx context.Context, e plane.Entrance) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*patience)
 	defer cancel()
 	if err := remote.Install(ctx, s.contact(e), s.panelKey); err != nil {
-		return inWords(err)
+		return entering(e, err)
 	}
 	return nil
 }
@@ -123,6 +123,30 @@ func lastLine(text []byte) string {
 	return string(text[bytes.LastIndexByte(text, '\n')+1:])
 }
 
+// entering names, of what a person gave to get in by, the part the server refused.
+func entering(e plane.Entrance, err error) error {
+	switch remote.KindOf(err) {
+	case remote.KindAuth:
+		field, hint := refusedWay(e)
+		return plane.Invalid(field, err.Error(), hint)
+	case remote.KindSudo:
+		return plane.Invalid("sudo_password", err.Error(), "give the password "+e.User+" types for sudo, or a user that may use sudo, or root")
+	}
+	return inWords(err)
+}
+
+func refusedWay(e plane.Entrance) (field, hint string) {
+	switch {
+	case len(e.Key) > 0 && e.Password != "":
+		return "key", "neither key nor password was taken: is the key's public half in authorized_keys of " + e.User + ", and is it the right user?"
+	case len(e.Key) > 0:
+		return "key", "is its public half in authorized_keys of " + e.User + ", and is it the right user?"
+	case e.Password != "":
+		return "password", "is it the right user, and does the server let " + e.User + " sign in with a password?"
+	}
+	return "user", "without a key or password the panel's own key must be in authorized_keys of " + e.User
+}
+
 // inWords turns what SSH met into an error for a person.
 func inWords(err error) error {
 	switch remote.KindOf(err) {
@@ -130,8 +154,8 @@ func inWords(err error) error {
 		return plane.Unavailable(err.Error(), "check address, port and firewall, and that the SSH server runs")
 	case remote.KindHostKey:
 		return plane.Conflict(err.Error(), "if the server was reinstalled on purpose, remove and add it; if not, someone may be in between")
-	case remote.KindAuth:
-		return &plane.Error{Code: plane.CodeInvalid, Field: "user", Message: err.Error(), Hint: "check user, key and passwords; without a key or password the panel's own key must be in authorized_keys"}
+	case remote.KindAuth, remote.KindSudo:
+		return plane.Conflict(err.Error(), "the server does not let the panel in any more: put the panel's key back (serverplane server key), or remove the server and add it again")
 	case remote.KindLost, remote.KindVantage:
 		return plane.Unavailable(err.Error(), "try again")
 	}

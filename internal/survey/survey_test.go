@@ -94,12 +94,41 @@ func TestReadSaysWhyThereIsNoReport(t *testing.T) {
 func TestInWords(t *testing.T) {
 	for kind, want := range map[remote.Kind]plane.Code{
 		remote.KindUnreachable: plane.CodeUnavailable, remote.KindLost: plane.CodeUnavailable, remote.KindVantage: plane.CodeUnavailable,
-		remote.KindHostKey: plane.CodeConflict, remote.KindAuth: plane.CodeInvalid, remote.KindTarget: plane.CodeInternal,
+		remote.KindHostKey: plane.CodeConflict, remote.KindAuth: plane.CodeConflict, remote.KindSudo: plane.CodeConflict, remote.KindTarget: plane.CodeInternal,
 	} {
 		err := inWords(&remote.Error{Kind: kind, Target: "s1", Op: "looking", Err: errors.New("said so")})
 		if got := plane.CodeOf(err); got != want || !strings.Contains(err.Error(), "said so") {
 			t.Errorf("%s: %s %v, want %s", kind, got, err, want)
 		}
+	}
+}
+
+// The field is one the person filled in, so that they know what to mend.
+func TestARefusedWayInNamesWhatWasGiven(t *testing.T) {
+	key, auth := []byte("own"), remote.KindAuth
+	for name, c := range map[string]struct {
+		kind  remote.Kind
+		given plane.Entrance
+		field string
+		hint  string
+	}{
+		"a key":          {auth, plane.Entrance{Key: key}, "key", "authorized_keys of bob"},
+		"a password":     {auth, plane.Entrance{Password: "x"}, "password", "with a password"},
+		"both":           {auth, plane.Entrance{Key: key, Password: "x"}, "key", "neither key nor password"},
+		"the panel's":    {auth, plane.Entrance{}, "user", "the panel's own key"},
+		"a sudo's":       {remote.KindSudo, plane.Entrance{Key: key, SudoPassword: "x"}, "sudo_password", "bob types"},
+		"no sudo rights": {remote.KindSudo, plane.Entrance{Password: "x"}, "sudo_password", "root"},
+	} {
+		c.given.User = "bob"
+		err := entering(c.given, &remote.Error{Kind: c.kind, Target: "s1", Op: "signing in", Err: errors.New("said so")})
+		var e *plane.Error
+		if !errors.As(err, &e) || e.Code != plane.CodeInvalid || e.Field != c.field || !strings.Contains(e.Hint, c.hint) || !strings.Contains(e.Message, "said so") {
+			t.Errorf("%s: got %v, want field %s and hint %q", name, err, c.field, c.hint)
+		}
+	}
+	lost := entering(plane.Entrance{Key: key}, &remote.Error{Kind: remote.KindLost, Op: "looking", Err: errors.New("broken pipe")})
+	if plane.CodeOf(lost) != plane.CodeUnavailable {
+		t.Errorf("a lost connection is taken for a refused key: %v", lost)
 	}
 }
 
