@@ -5,7 +5,7 @@ package lab
 // installation a minute for each; the panel finds them and goes on.
 func Packages() []string {
 	return []string{
-		"nginx", "ufw", "python3", "rsync", "curl", "acl", "git", "cron", "ca-certificates", "sudo", // provisioning
+		"nginx", "ufw", "python3", "rsync", "curl", "acl", "git", "cron", "ca-certificates", "sudo", "logrotate", // provisioning
 		"nodejs", "npm",
 	}
 }

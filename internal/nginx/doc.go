@@ -27,5 +27,5 @@
 // Limits chosen here: a backend may be silent for 60 s (an event stream or WebSocket too, so
 // that they should send a sign of life more often), a request body may have 100 MB and is
 // taken in completely before it is passed on, since only then it can be repeated. Requests are
-// logged by the entry only; errors everywhere.
+// logged by the entry only, each app's in a file of its own; errors everywhere.
 package nginx

@@ -27,6 +27,10 @@ const (
 // SitePath is the file of one app, relative to /etc/nginx.
 func SitePath(app string) string { return "conf.d/sp-" + app + ".conf" }
 
+// EntryLogPath is where the app's entry logs its requests. Debian's logrotate rule for Nginx
+// takes in what lies there.
+func EntryLogPath(app string) string { return "/var/log/nginx/sp-" + app + ".access.log" }
+
 // File is one file of the Nginx tree.
 type File struct {
 	Path string // relative to /etc/nginx

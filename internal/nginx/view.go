@@ -13,6 +13,7 @@ type sharedView struct {
 	IPv4Only       bool
 	Catch          bool // answer names that belong to no app
 	LongNames      bool
+	Entries        bool // some app has its entry here
 }
 
 // longName is the length from which a host name no longer fits Nginx's default hash bucket of
@@ -35,7 +36,8 @@ func newSharedView(t Tree) sharedView {
 		}
 		v.LongNames = v.LongNames || slices.ContainsFunc(s.Entry.Names, func(n string) bool { return len(n) > longName })
 	}
-	v.Catch = entries > 0 && unnamed == 0 && !t.ForeignDefault
+	v.Entries = entries > 0
+	v.Catch = v.Entries && unnamed == 0 && !t.ForeignDefault
 	return v
 }
 

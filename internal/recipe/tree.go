@@ -147,3 +147,7 @@ func OthersServe(a plane.App, seats []Seat, backendID string) bool {
 
 // EntryPath is the app's file in its primary's Nginx, relative to /etc/nginx.
 func EntryPath(app string) string { return nginx.SitePath(app) }
+
+// EntryLogPath is where the app's entry logs its requests, on its primary; who is not root may
+// not read it.
+func EntryLogPath(app string) string { return nginx.EntryLogPath(app) }

@@ -229,10 +229,13 @@ def complaint(text):
 
 
 def run_test(command):
-    """Why Nginx refuses the tree that command shows it: (message, file, line), or None."""
+    """Why Nginx refuses the tree that command shows it: (message, file, line), or None.
+
+    A log file that is new is made by this test, and holds visitors' addresses later: not for everybody to read.
+    """
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                              timeout=TEST_SECONDS, check=False)
+                              timeout=TEST_SECONDS, check=False, umask=0o027)
     except subprocess.TimeoutExpired:
         return "nginx -t took longer than %d s (host names that do not resolve?)" % TEST_SECONDS, "", 0
     except FileNotFoundError:

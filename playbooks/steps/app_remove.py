@@ -9,6 +9,8 @@ import stat
 import tarfile
 
 BACKUPS = "/var/backups/serverplane"
+LOGS = "/var/log/nginx"
+LOG_RULE = re.compile("sp-" + re.escape(APP) + r"\.access\.log([.-][0-9]+)*(\.[a-z0-9]+)?")  # and as logrotate renames it
 REBUILDABLE = {".npm", ".cache", "node_modules"}
 
 
@@ -190,6 +192,13 @@ def remove_rules(comments):
             ufw_delete_all(comment)
 
 
+def remove_logs():
+    """What the app's entry logged, where this is its primary. Names of apps hold no dot, so that no other app's log is named like this."""
+    for name in os.listdir(LOGS) if os.path.isdir(LOGS) else ():
+        if LOG_RULE.fullmatch(name):
+            os.unlink(os.path.join(LOGS, name))
+
+
 def site_is_gone(part, paths):
     for path in paths:
         if os.path.lexists("/etc/nginx/" + path):
@@ -218,6 +227,8 @@ def remove(manifest):
             remove_folders(part, manifest["folders"] or [])
     with Part("Nginx site") as part:
         site_is_gone(part, manifest["nginx"] or [])
+        if not part.left:
+            remove_logs()
 
 
 def main():

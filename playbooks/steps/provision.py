@@ -6,7 +6,7 @@ SPEC: panel (id), adopt, guard, switch, sudoers, sshd, sysctl (texts of files).
 import glob
 import hashlib
 
-PACKAGES = ["nginx", "ufw", "python3", "rsync", "curl", "acl", "git", "cron", "ca-certificates", "sudo"]
+PACKAGES = ["nginx", "ufw", "python3", "rsync", "curl", "acl", "git", "cron", "ca-certificates", "sudo", "logrotate"]
 DEFAULT_SITE = "/etc/nginx/sites-enabled/default"
 DEFAULT_FILE = "/etc/nginx/sites-available/default"
 NGINX_CONF = "/etc/nginx/nginx.conf"
