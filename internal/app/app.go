@@ -29,6 +29,7 @@ import (
 	"github.com/serverplane/serverplane/internal/store"
 	"github.com/serverplane/serverplane/internal/stream"
 	"github.com/serverplane/serverplane/internal/survey"
+	"github.com/serverplane/serverplane/internal/tail"
 	"github.com/serverplane/serverplane/internal/web"
 	"github.com/serverplane/serverplane/playbooks"
 )
@@ -104,7 +105,7 @@ func (a *App) run(ctx context.Context, c config.Config, b *base, owner string, l
 	watch := health.Config{Store: b.store, Hub: hub, Prober: prober, Now: time.Now, Owner: owner, Log: a.log}
 	keeper, signs := health.New(watch), health.NewServers(watch, pool)
 	verbs := control.New(control.Config{
-		Store: b.store, Box: b.box, Hub: hub, Surveyor: looker, Checker: keeper, Now: time.Now, PanelID: b.identity.id,
+		Store: b.store, Box: b.box, Hub: hub, Surveyor: looker, Checker: keeper, Logs: tail.New(pool), Now: time.Now, PanelID: b.identity.id,
 		PanelKey: b.identity.public, Insecure: c.AllowInsecureRepositories, Log: a.log,
 	})
 	work := runner.New(runner.Config{

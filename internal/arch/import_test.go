@@ -35,6 +35,7 @@ var house = map[string]rule{
 	"internal/probe":            {"plane remote", "one question from another place, judged by the domain"},
 	"internal/recipe":           {"plane nginx files ansible remote probe", "it is pure: of ansible, remote and probe it needs the data types only"},
 	"internal/survey":           {"plane remote", "it looks at servers and must not be able to store or change"},
+	"internal/tail":             {"plane files recipe remote", "it reads servers' logs and must not be able to store or change"},
 	"internal/store/storetest":  {"plane store", "one suite for both databases"},
 	"internal/store/migrations": {"", "it is a folder of files to embed"},
 
@@ -49,7 +50,7 @@ var house = map[string]rule{
 	"internal/web":         {"plane auth config web/api web/ui web/hook web/reply", "it puts the doors side by side"},
 	"internal/web/webtest": {"plane control", "a panel that records what the doors asked of it"},
 
-	"internal/app": {"plane secret stream config ansible files remote mirror store auth probe recipe survey control runner health web playbooks",
+	"internal/app": {"plane secret stream config ansible files remote mirror store auth probe recipe survey tail control runner health web playbooks",
 		"the one place that wires all rooms; a command line inside it would close the circle"},
 	"internal/cli":    {"app config client plane dotenv", "a command speaks the API like any other program; only serve and admin open the panel itself"},
 	"internal/dotenv": {"", "it reads a text format"},

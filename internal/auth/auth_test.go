@@ -15,7 +15,7 @@ func TestRoles(t *testing.T) {
 	may := map[Permission]string{
 		PanelRead: "owner admin viewer", ServerRead: "owner admin viewer", AppRead: "owner admin viewer",
 		VariableRead: "owner admin viewer", DeploymentRead: "owner admin viewer", BalancerRead: "owner admin viewer",
-		RunRead: "owner admin viewer", ServerWrite: "owner admin", AppWrite: "owner admin", VariableWrite: "owner admin",
+		RunRead: "owner admin viewer", LogRead: "owner admin", ServerWrite: "owner admin", AppWrite: "owner admin", VariableWrite: "owner admin",
 		VariableReveal: "owner admin", DeploymentWrite: "owner admin", BalancerWrite: "owner admin",
 		RunCancel: "owner admin", AuditRead: "owner admin", UserWrite: "owner",
 	}

@@ -21,6 +21,7 @@ const (
 	DeploymentWrite Permission = "deployment.write"
 	BalancerRead    Permission = "balancer.read" // load balancer and backends
 	BalancerWrite   Permission = "balancer.write"
+	LogRead         Permission = "log.read" // what apps and Nginx write: it may hold what visitors sent
 	RunRead         Permission = "run.read"
 	RunCancel       Permission = "run.cancel"
 	AuditRead       Permission = "audit.read"
@@ -31,7 +32,7 @@ const (
 func Permissions() []Permission {
 	return []Permission{
 		PanelRead, ServerRead, ServerWrite, AppRead, AppWrite, VariableRead, VariableWrite, VariableReveal,
-		DeploymentRead, DeploymentWrite, BalancerRead, BalancerWrite, RunRead, RunCancel, AuditRead, UserWrite,
+		DeploymentRead, DeploymentWrite, BalancerRead, BalancerWrite, LogRead, RunRead, RunCancel, AuditRead, UserWrite,
 	}
 }
 
@@ -40,7 +41,7 @@ func Allow(role plane.Role, p Permission) bool {
 	switch p {
 	case PanelRead, ServerRead, AppRead, VariableRead, DeploymentRead, BalancerRead, RunRead:
 		return role == plane.RoleViewer || role == plane.RoleAdmin || role == plane.RoleOwner
-	case ServerWrite, AppWrite, VariableWrite, VariableReveal, DeploymentWrite, BalancerWrite, RunCancel, AuditRead:
+	case ServerWrite, AppWrite, VariableWrite, VariableReveal, DeploymentWrite, BalancerWrite, LogRead, RunCancel, AuditRead:
 		return role == plane.RoleAdmin || role == plane.RoleOwner
 	case UserWrite:
 		return role == plane.RoleOwner

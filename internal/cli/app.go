@@ -14,7 +14,7 @@ import (
 )
 
 func (sh *shell) application() *cobra.Command {
-	return group("app", "Apps", sh.appCreate(), sh.appList(), sh.appShow(), sh.appSet(), sh.appKey(), sh.appRemove())
+	return group("app", "Apps", sh.appCreate(), sh.appList(), sh.appShow(), sh.appSet(), sh.appKey(), sh.appLogs(), sh.appRemove())
 }
 
 // appFlags are what app create and app set have in common.

@@ -43,6 +43,7 @@ type Config struct {
 	PanelKey string // authorized_keys form
 	Insecure bool   // let http, git and file repositories through
 	Checker  Checker
+	Logs     LogReader
 	Patience time.Duration // how long a verb about traffic waits until it is in force; 0 means 10 s
 	Log      *slog.Logger
 	Verify   func(hash, password string) (bool, error) // nil means auth.VerifyPassword
@@ -59,6 +60,7 @@ type Control struct {
 	panelKey string
 	insecure bool
 	checker  Checker
+	logs     LogReader
 	patience time.Duration
 	log      *slog.Logger
 	door     *door
@@ -68,7 +70,7 @@ type Control struct {
 func New(c Config) *Control {
 	return &Control{
 		store: c.Store, box: c.Box, hub: c.Hub, surveyor: c.Surveyor, now: c.Now,
-		panelID: c.PanelID, panelKey: c.PanelKey, insecure: c.Insecure, log: c.Log, checker: c.Checker, patience: cmp.Or(c.Patience, 10*time.Second),
+		panelID: c.PanelID, panelKey: c.PanelKey, insecure: c.Insecure, log: c.Log, checker: c.Checker, logs: c.Logs, patience: cmp.Or(c.Patience, 10*time.Second),
 		door: newDoor(c),
 	}
 }

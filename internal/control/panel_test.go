@@ -55,18 +55,19 @@ func debian() plane.Survey {
 type panel struct {
 	*testing.T
 	*control.Control
-	store *store.Store
-	hub   *stream.Hub
-	found *found
-	path  string
-	rows  *sql.DB
-	time  time.Time // every look at the clock is a second later
+	store  *store.Store
+	hub    *stream.Hub
+	found  *found
+	scribe *scribe
+	path   string
+	rows   *sql.DB
+	time   time.Time // every look at the clock is a second later
 }
 
 func newPanel(t *testing.T) *panel {
 	t.Helper()
 	dir := t.TempDir()
-	p := &panel{T: t, path: filepath.Join(dir, "panel.db"), hub: stream.New(), found: &found{survey: debian()}, time: day}
+	p := &panel{T: t, path: filepath.Join(dir, "panel.db"), hub: stream.New(), found: &found{survey: debian()}, scribe: &scribe{}, time: day}
 	var err error
 	if p.store, err = store.Open(t.Context(), store.Config{Path: p.path}); err != nil {
 		t.Fatal(err)
@@ -81,7 +82,7 @@ func newPanel(t *testing.T) *panel {
 	}
 	t.Cleanup(func() { _ = p.rows.Close() })
 	p.Control = control.New(control.Config{
-		Store: p.store, Box: box, Hub: p.hub, Surveyor: p.found, Now: p.now, Patience: 300 * time.Millisecond, PanelID: "pnl_me", PanelKey: "ssh-ed25519 AAAA panel",
+		Store: p.store, Box: box, Hub: p.hub, Surveyor: p.found, Logs: p.scribe, Now: p.now, Patience: 300 * time.Millisecond, PanelID: "pnl_me", PanelKey: "ssh-ed25519 AAAA panel",
 		Log: slog.New(slog.DiscardHandler),
 	})
 	return p

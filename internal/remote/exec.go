@@ -31,7 +31,7 @@ func (p *Pool) exec(ctx context.Context, t Target, cmd Command, follow func(stri
 	if err != nil {
 		return Result{}, err
 	}
-	r := &run{line: l, session: session, stdout: output{line: follow}, stderr: output{line: follow}}
+	r := &run{line: l, session: session, stdout: output{line: follow, pass: cmd.Pass}, stderr: output{line: follow}}
 	result, err := r.do(ctx, cmd)
 	result.Duration = time.Since(begun)
 	return result, err

@@ -19,6 +19,7 @@ type output struct {
 	truncated bool
 	partial   []byte
 	closed    bool
+	pass      bool         // keep nothing
 	line      func(string) // nil: nobody follows
 }
 
@@ -28,9 +29,11 @@ func (o *output) Write(p []byte) (int, error) {
 	if o.closed {
 		return len(p), nil
 	}
-	room := min(len(p), outputLimit-o.kept.Len())
-	o.kept.Write(p[:room])
-	o.truncated = o.truncated || room < len(p)
+	if !o.pass {
+		room := min(len(p), outputLimit-o.kept.Len())
+		o.kept.Write(p[:room])
+		o.truncated = o.truncated || room < len(p)
+	}
 	if o.line != nil {
 		o.partial = append(o.partial, p...)
 		o.emit()

@@ -124,7 +124,7 @@ func TestEveryRouteAsEverybody(t *testing.T) {
 // A viewer only reads, and reads no secret.
 func TestWhatAViewerMay(t *testing.T) {
 	for _, r := range newLab(t).web.Routes() {
-		secret := strings.HasSuffix(r.Path, "/reveal") || strings.HasSuffix(r.Path, "/audits")
+		secret := strings.HasSuffix(r.Path, "/reveal") || strings.HasSuffix(r.Path, "/audits") || strings.Contains(r.Path, "/logs")
 		if want := r.Method == http.MethodGet && !secret; auth.Allow(plane.RoleViewer, r.Permission) != want {
 			t.Errorf("%s %s: a viewer may: %v", r.Method, r.Path, !want)
 		}
@@ -202,6 +202,9 @@ func TestWireNames(t *testing.T) {
 		{"POST", "/apps/web/load-balancer/disable", "", 202, map[string]any{"run": run}},
 		{"POST", "/apps/web/backends/s2/repair", "", 202, map[string]any{"run": run}},
 		{"GET", "/runs/run_1", "", 200, run},
+		{"GET", "/apps/web/logs?server=s2&source=app&lines=5", "", 200, map[string]any{"server": "s2", "source": "app", "at": at, "items": []any{
+			map[string]any{"time": at, "from": "a", "text": "listening as web"}, map[string]any{"from": "error", "error": true, "text": "upstream timed out"},
+		}}},
 		{"POST", "/apps/web/load-balancer", `{"method":"ip-hash","acknowledge":["local_writes"]}`, 202, map[string]any{"run": run}},
 		{"POST", "/apps/web/backends", `{"server":"s2","weight":3,"backup":true}`, 202, map[string]any{"run": run}},
 		{"GET", "/runs?limit=1", "", 200, map[string]any{"items": []any{run}, "next": "run_1"}},
@@ -287,6 +290,8 @@ func TestWishesArriveWhole(t *testing.T) {
 		{"GET", "/runs?app=web&before=run_9&limit=3", ``, "Runs", control.RunFilter{App: "web", Before: "run_9", Limit: 3}},
 		{"GET", "/runs", ``, "Runs", control.RunFilter{Limit: 50}},
 		{"POST", "/host-key", `{"address":"198.18.0.2"}`, "HostKey", "198.18.0.2:22"},
+		{"GET", "/apps/web/logs", ``, "Log", control.LogWish{Source: plane.LogApp, Lines: 200}},
+		{"GET", "/apps/web/logs/follow?server=s2&source=nginx&lines=7", ``, "FollowLog", control.LogWish{Server: "s2", Source: plane.LogNginx, Lines: 7}},
 		{"GET", "/panel-key", ``, "Authenticate", "127.0.0.1"},
 	}
 	for _, c := range cases {
@@ -327,6 +332,8 @@ func TestNamesArrive(t *testing.T) {
 		{"GET", "/apps/shop/backends", "", "Backends", "shop"},
 		{"POST", "/apps/shop/backends", `{"server":"s9"}`, "AddBackend of", "shop"},
 		{"GET", "/apps/shop/backends/s9", "", "Backend of", "shop"},
+		{"GET", "/apps/shop/logs", "", "Log of", "shop"},
+		{"GET", "/apps/shop/logs/follow", "", "FollowLog of", "shop"},
 		{"GET", "/apps/shop/backends/s9/history", "", "BackendHistory of", "shop"},
 		{"GET", "/apps/shop/backends/s9", "", "Backend", "s9"},
 		{"POST", "/apps/shop/backends/s8/on", "", "SwitchOn of", "shop on s8"},

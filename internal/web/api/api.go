@@ -32,6 +32,7 @@ type Control interface {
 	TrafficVerbs
 	BackendVerbs
 	HistoryVerbs
+	LogVerbs
 	RunVerbs
 	AuditVerbs
 }
@@ -73,6 +74,7 @@ func New(mux *http.ServeMux, c Config) *API {
 	a.routeTraffic()
 	a.routeBackends()
 	a.routeHistory()
+	a.routeLogs()
 	a.routeRuns()
 	a.routeAudits()
 	a.routeDescription()

@@ -56,6 +56,7 @@ func (u *UI) liveParts() map[string]live {
 		"server":        {auth.ServerRead, "server.html", always(control.TopicQueue), u.loadServer, nil},
 		"load-balancer": {auth.BalancerRead, "load-balancer.html", always(control.TopicQueue, topicHealth), u.loadBalancer, nil},
 		"backend":       {auth.BalancerRead, "backend.html", always(control.TopicQueue, topicHealth), u.loadBackend, nil},
+		"logs":          {auth.LogRead, "logs.html", always(control.TopicQueue), u.loadLogs, nil},
 	}
 }
 
@@ -89,6 +90,13 @@ func (u *UI) live(v *visit) error {
 	hint, stop := u.hints.Subscribe(kind.topics(v.query("of"))...) // before the first look: no change falls between
 	defer stop()
 	s := newStreaming(u, v, kind)
+	if v.query("page") == "logs" {
+		var err error
+		if s.tap, err = u.tapLogs(v, s.of); err != nil {
+			return err
+		}
+		defer s.tap.close()
+	}
 	first, err := s.look()
 	if err != nil {
 		return err
@@ -107,7 +115,11 @@ type streaming struct {
 	answer  *http.ResponseController
 	checked time.Time
 	spoke   time.Time
+	tap     *tap // of a page that shows a server's log, or nil
 }
+
+// tapped is a page that shows how its tap stands.
+type tapped interface{ tapped(now tapState) }
 
 func newStreaming(u *UI, v *visit, kind live) *streaming {
 	seen, err := strconv.ParseInt(v.r.Header.Get("Last-Event-ID"), 10, 64)
@@ -149,6 +161,7 @@ func (s *streaming) wait(hint <-chan struct{}, tick <-chan time.Time) bool {
 		return false
 	case <-s.v.ctx().Done():
 		return false
+	case <-s.dripped():
 	case <-hint:
 	}
 	more := time.NewTimer(merging)
@@ -160,6 +173,14 @@ func (s *streaming) wait(hint <-chan struct{}, tick <-chan time.Time) bool {
 	case <-s.v.ctx().Done():
 	}
 	return false
+}
+
+// dripped tells of lines of the tap; never where there is none.
+func (s *streaming) dripped() <-chan struct{} {
+	if s.tap == nil {
+		return nil
+	}
+	return s.tap.hint
 }
 
 // freshen is look, for somebody who may still look.
@@ -189,6 +210,9 @@ func (s *streaming) look() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if page, ok := shown.(tapped); ok && s.tap != nil {
+		page.tapped(s.tap.state())
+	}
 	for _, part := range s.u.pages.parts(s.kind.file) {
 		if err := s.part(&out, part, shown); err != nil {
 			return nil, err
@@ -215,6 +239,9 @@ func (s *streaming) part(out *bytes.Buffer, name string, shown view) error {
 }
 
 func (s *streaming) tail(out *bytes.Buffer) error {
+	if s.tap != nil {
+		return s.pour(out)
+	}
 	if s.kind.tail == nil {
 		return nil
 	}
@@ -228,6 +255,24 @@ func (s *streaming) tail(out *bytes.Buffer) error {
 	}
 	s.seen = last
 	message(out, last, fmt.Sprintf(`<hx-partial hx-target="#log" hx-swap="beforeend">%s</hx-partial>`, text.Bytes()))
+	return nil
+}
+
+// pour is tail for a server's log, which no seq counts.
+func (s *streaming) pour(out *bytes.Buffer) error {
+	lines, replace := s.tap.take()
+	if len(lines) == 0 {
+		return nil
+	}
+	var text bytes.Buffer
+	if err := s.u.pages.render(&text, s.kind.file, "tail", lines); err != nil {
+		return err
+	}
+	swap := "beforeend"
+	if replace {
+		swap = "innerHTML"
+	}
+	message(out, 0, fmt.Sprintf(`<hx-partial hx-target="#log" hx-swap="%s">%s</hx-partial>`, swap, text.Bytes()))
 	return nil
 }
 

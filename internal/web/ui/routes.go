@@ -59,6 +59,8 @@ func (u *UI) Routes() []Route {
 		{"POST", "/apps/{name}/environment/unset", auth.VariableWrite, u.unsetVariables},
 		{"POST", "/apps/{name}/environment/apply", auth.VariableWrite, u.applyVariables},
 
+		{"GET", "/apps/{name}/logs", auth.LogRead, u.logs},
+
 		{"GET", "/apps/{name}/load-balancer", auth.BalancerRead, u.balancer},
 		{"POST", "/apps/{name}/load-balancer/enable", auth.BalancerWrite, u.enableBalancer},
 		{"GET", "/apps/{name}/load-balancer/settings", auth.BalancerWrite, u.balancerSettings},

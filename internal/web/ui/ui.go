@@ -33,6 +33,7 @@ type Control interface {
 	DeploymentVerbs
 	ServerVerbs
 	VariableVerbs
+	LogVerbs
 	PeopleVerbs
 	AccountVerbs
 }

@@ -34,7 +34,8 @@ type Panel struct {
 	open   bool
 	name   string // of the app, another than web
 	lb     *control.BalancerView
-	runs   int // in the list, the same one again and again; 0 means one
+	follow control.LogFollower // or nil
+	runs   int                 // in the list, the same one again and again; 0 means one
 }
 
 // New returns a fresh panel.

@@ -37,6 +37,18 @@
   const wrong = document.querySelector("[aria-invalid=true]");
   if (wrong) wrong.focus();
 
+  // A log that grows stays at its end, unless somebody reads further up, and does not grow for ever.
+  for (const log of document.querySelectorAll("[data-follow]")) {
+    let end = true;
+    const down = () => { if (end) log.scrollTop = log.scrollHeight; };
+    log.addEventListener("scroll", () => { end = log.scrollHeight - log.scrollTop - log.clientHeight < 24; });
+    new MutationObserver(() => {
+      while (log.childElementCount > 3000) log.firstElementChild.remove();
+      down();
+    }).observe(log, { childList: true });
+    down();
+  }
+
   // Buttons that copy the text of another element.
   document.addEventListener("click", async (e) => {
     const button = e.target.closest("[data-copy]");
