@@ -5,36 +5,47 @@ package e2e
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
 	cdplog "github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
 
-// screenshots is where pages are kept as pictures, for people to look at.
-const screenshots = "../out/screenshots"
+// screen is what a person holds or sits before.
+type screen struct {
+	name          string // part of a picture's name
+	width, height int64
+	touch         bool // a finger instead of a mouse
+}
 
-// browser is one person's headless Chromium on the dashboard.
+var (
+	desktop   = screen{name: "1440", width: 1440, height: 900}
+	telephone = screen{name: "390", width: 390, height: 844, touch: true}
+)
+
+// browser is one person's headless Chromium on the dashboard. What it does to a
+// page is what a person can do: see, point, type. Scripts of the test only look.
 type browser struct {
 	t    *testing.T
 	ctx  context.Context
 	base string
-	size string // part of a picture's name
+	screen
 
 	mu       sync.Mutex
-	troubles []string // what the browser's own log says: errors, refused by the policy
+	troubles []string // what may not happen: errors of scripts, refused by the policy, dialogs
+	forgiven string   // what may happen now, such as a panel that does not answer
 }
 
-// browse opens a browser with a window that wide. At the end of the test
-// nothing may be in its log.
-func browse(t *testing.T, base string, width int64) *browser {
+// browse opens a browser. Whoever asks calm at the end holds that nothing was in
+// its log.
+func browse(t *testing.T, base string, s screen) *browser {
 	t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.ExecPath("/usr/bin/chromium"))
 	allocated, end := chromedp.NewExecAllocator(t.Context(), options...)
@@ -42,41 +53,86 @@ func browse(t *testing.T, base string, width int64) *browser {
 	ctx, closeTab := chromedp.NewContext(allocated)
 	t.Cleanup(closeTab)
 	must(t, chromedp.Do(ctx)) // opened by a context that lasts as long as the tab
-	b := &browser{t: t, ctx: ctx, base: base, size: fmt.Sprint(width)}
-	b.do(chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
-		_, err := cdp.Call(ctx, tab, cdplog.Enable, cdp.Empty{})
-		return err
-	}))
-	entries := chromedp.Events(ctx, cdplog.EntryAdded)
+	b := &browser{t: t, ctx: ctx, base: base, screen: s}
+	b.listen()
+	view := []chromedp.EmulateViewportOption{}
+	if s.touch {
+		view = append(view, chromedp.EmulateMobile, chromedp.EmulateTouch)
+	}
+	b.do(chromedp.EmulateViewport(s.width, s.height, view...))
+	b.scheme("light")
+	return b
+}
+
+// listen collects what the browser and its pages complain about.
+func (b *browser) listen() {
+	must(b.t, call(b, cdplog.Enable, cdp.Empty{}))
+	follow(b, cdplog.EntryAdded, func(e cdplog.EventEntryAdded) {
+		if string(e.Entry.Level) == "error" {
+			b.note(e.Entry.Text + " at " + e.Entry.URL)
+		}
+	})
+	follow(b, runtime.ConsoleAPICalled, func(e runtime.EventConsoleAPICalled) {
+		if e.Type == "error" || e.Type == "assert" {
+			b.note("console." + string(e.Type) + quote(string(e.Args[0].Value)) + e.Args[0].Description)
+		}
+	})
+	follow(b, runtime.ExceptionThrown, func(e runtime.EventExceptionThrown) {
+		b.note("exception: " + e.ExceptionDetails.Text + " " + e.ExceptionDetails.Exception.Description)
+	})
+	follow(b, page.JavascriptDialogOpening, func(e page.EventJavascriptDialogOpening) {
+		b.note("a dialog opened: " + e.Message)
+		_ = call(b, page.HandleJavaScriptDialog, page.HandleJavaScriptDialogParams{})
+	})
+}
+
+// follow hands every event to fn until the tab is closed.
+func follow[E any](b *browser, of cdp.Event[E], fn func(E)) {
+	events := chromedp.Events(b.ctx, of)
 	go func() {
-		for e, err := range entries {
+		for e, err := range events {
 			if err != nil {
 				return
 			}
-			b.note(string(e.Entry.Level), e.Entry.Text, e.Entry.URL)
+			fn(e)
 		}
 	}()
-	b.do(chromedp.EmulateViewport(width, 900))
-	return b
+}
+
+// call sends a command of the browser's protocol whose answer nobody needs.
+func call[P, R any](b *browser, command cdp.Command[P, R], params P) error {
+	ctx, cancel := context.WithTimeout(b.ctx, 20*time.Second)
+	defer cancel()
+	_, err := chromedp.Call(ctx, command, params)
+	return err
 }
 
 // note keeps what may not happen; a form that was refused on purpose answers
 // 4xx, which the browser logs as well.
-func (b *browser) note(level, text, at string) {
-	if level != "error" || strings.Contains(text, "status of 4") {
-		return
-	}
+func (b *browser) note(text string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.troubles = append(b.troubles, text+" at "+at)
+	if !strings.Contains(text, "status of 4") && (b.forgiven == "" || !strings.Contains(text, b.forgiven)) {
+		b.troubles = append(b.troubles, text)
+	}
 }
 
+// forgive lets what holds the text happen, until it is called with none.
+func (b *browser) forgive(text string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.forgiven = text
+}
+
+// calm holds that nothing happened that may not, and that no page got an element
+// from somebody's text.
 func (b *browser) calm() {
 	b.t.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.troubles) > 0 {
 		b.t.Errorf("the browser's log: %s", strings.Join(b.troubles, "\n"))
+		b.troubles = nil
 	}
 }
 
@@ -102,6 +158,21 @@ func (b *browser) open(path string) {
 	b.do(chromedp.Navigate(b.base + path))
 }
 
+// scheme is what the person's system asks for: light or dark. Nothing moves, so
+// that a page is looked at as it ends up.
+func (b *browser) scheme(is string) {
+	b.t.Helper()
+	must(b.t, call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: is}, {Name: "prefers-reduced-motion", Value: "reduce"}},
+	}))
+}
+
+// withoutScripts lets pages run none from now on.
+func (b *browser) withoutScripts() {
+	b.t.Helper()
+	must(b.t, call(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}))
+}
+
 // until waits for a condition of the page, in its own words.
 func (b *browser) until(what, script string, patience time.Duration) {
 	b.t.Helper()
@@ -110,11 +181,17 @@ func (b *browser) until(what, script string, patience time.Duration) {
 			return
 		}
 		if time.Now().After(end) {
-			text, _ := eval[string](b, `location.href + "\n" + document.body.innerText`)
-			b.shot("failed")
-			b.t.Fatalf("waited %s for %s; the page says:\n%s", patience, what, text)
+			b.lost(what, patience)
 		}
 	}
+}
+
+// lost ends the test with what the page shows.
+func (b *browser) lost(what string, patience time.Duration) {
+	b.t.Helper()
+	text, _ := eval[string](b, `location.href + "\n" + document.body.innerText`)
+	b.picture("failed")
+	b.t.Fatalf("waited %s for %s; the page says:\n%s", patience, what, text)
 }
 
 // sees waits until the page shows the text.
@@ -123,53 +200,29 @@ func (b *browser) sees(text string, patience time.Duration) {
 	b.until("the text "+text, `document.body.innerText.includes(`+quote(text)+`)`, patience)
 }
 
-// click presses what a person would call by that name: a button, a link, a tick.
-func (b *browser) click(name string) {
+// seesAfterReload is sees for pages that do not change by themselves.
+func (b *browser) seesAfterReload(text string, patience time.Duration) {
 	b.t.Helper()
-	b.until("something to press called "+name, `(() => {
-		const name = `+quote(name)+`;
-		for (const e of document.querySelectorAll("button, a, summary, label"))
-			if (e.textContent.replace(/\s+/g, " ").trim() === name && e.checkVisibility()) { e.scrollIntoView(); e.click(); return true; }
-		return false;
-	})()`, 10*time.Second)
-	time.Sleep(50 * time.Millisecond) // the browser begins to leave the page
+	for end := time.Now().Add(patience); ; time.Sleep(time.Second) {
+		if ok, err := eval[bool](b, `document.body.innerText.includes(`+quote(text)+`)`); err == nil && ok {
+			return
+		}
+		if time.Now().After(end) {
+			b.lost("the text "+text, patience)
+		}
+		b.do(chromedp.Reload())
+	}
 }
 
-// fill types into the field with the name.
-func (b *browser) fill(field, value string) {
+// stays marks the page; the answer holds that it was never left or loaded again.
+func (b *browser) stays() func() {
 	b.t.Helper()
-	b.until("a field "+field, `(() => {
-		const e = document.querySelector("[name="+`+quote(field)+`+"]:not([type=hidden])");
-		if (!e || !e.checkVisibility()) return false;
-		e.focus(); e.value = `+quote(value)+`; e.dispatchEvent(new Event("input", {bubbles: true})); e.dispatchEvent(new Event("change", {bubbles: true}));
-		return true;
-	})()`, 10*time.Second)
-}
-
-// choose presses one of several radio buttons.
-func (b *browser) choose(field, value string) {
-	b.t.Helper()
-	b.until("a choice "+value+" of "+field, `(() => {
-		const e = document.querySelector("[name="+`+quote(field)+`+"][value="+CSS.escape(`+quote(value)+`)+"]");
-		if (!e || e.disabled) return false;
-		e.click();
-		return true;
-	})()`, 10*time.Second)
-}
-
-// shot keeps the page as a picture, and holds that nothing needs scrolling sideways.
-func (b *browser) shot(name string) {
-	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
-	defer cancel()
-	picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
-	must(b.t, err)
-	must(b.t, os.MkdirAll(screenshots, 0o755))
-	must(b.t, os.WriteFile(filepath.Join(screenshots, name+"-"+b.size+".png"), picture, 0o644))
-	wide, err := eval[bool](b, "document.documentElement.scrollWidth > window.innerWidth + 1")
-	must(b.t, err)
-	if wide {
-		b.t.Errorf("%s at %s px is wider than the window", name, b.size)
+	b.do(chromedp.Evaluate[chromedp.Void](`window.stayed = true`))
+	return func() {
+		b.t.Helper()
+		if ok, err := eval[bool](b, `window.stayed === true`); err != nil || !ok {
+			b.t.Errorf("the page was loaded again (%v)", err)
+		}
 	}
 }
 

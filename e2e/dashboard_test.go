@@ -11,228 +11,402 @@ import (
 	"github.com/serverplane/serverplane/e2e/lab"
 )
 
-// TestDashboard goes the newcomer's way in a browser, by clicking: from no
-// server to an app on two servers, with a change of everything on the way.
+// part is one part of a way through the dashboard, which builds on those before it.
+type part struct {
+	name string
+	tell func(*testing.T, *world, *browser)
+}
+
+// TestDashboard goes the newcomer's way in a browser, by pointing and typing:
+// from the token of a panel that nobody owns to an app on three servers, with a
+// change of everything on the way. Once with a mouse on a wide screen and once
+// with a finger on a telephone, each with servers of its own.
 func TestDashboard(t *testing.T) {
-	w := newEquippedWorld(t, fleet.Spec{Name: "s1"}, fleet.Spec{Name: "s2"})
-	b := browse(t, w.panel.URL, 1440)
-	for _, story := range []struct {
-		name string
-		tell func(*testing.T, *world, *browser)
+	way := []part{
+		{"the first owner", becomeOwner},
+		{"three servers", addThreeServers},
+		{"an app is created and deployed", createApp},
+		{"load balancing is enabled", enableBalancer},
+		{"two backends are added", addTwoBackends},
+		{"a backend dies, is seen, and comes back", seeDeath},
+		{"off and on", toggle},
+		{"another method", changeMethod},
+		{"a variable", changeVariable},
+		{"going back", goBack},
+		{"a backend is removed", removeBackend},
+	}
+	for _, s := range []struct {
+		screen
+		more []part
 	}{
-		{"in", signIn},
-		{"two servers", clickServers},
-		{"an app is created and deployed", clickApp},
-		{"variables", clickVariables},
-		{"load balancing is enabled and a backend added", clickBalancer},
-		{"a backend dies, is seen, and comes back", clickDeath},
-		{"off, on, another method", clickTraffic},
-		{"going back", clickBack},
-		{"a backend is removed", clickRemoval},
-		{"every page on a telephone", telephone},
+		{desktop, []part{{"the panel dies and the page goes on", outliveRestart}, {"by keyboard alone", byKeyboard}}},
+		{telephone, []part{{"without scripts", withoutScripts}}},
 	} {
-		if !t.Run(story.name, func(t *testing.T) {
-			b.t = t
-			story.tell(t, w, b)
-			b.calm()
-		}) {
-			t.Fatal("the rest of the way builds on this")
-		}
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			w := newUnownedWorld(t, fleet.Spec{Name: "s1"}, fleet.Spec{Name: "s2"}, fleet.Spec{Name: "s3"})
+			b := browse(t, w.panel.URL, s.screen)
+			for _, p := range append(way, s.more...) {
+				if !t.Run(p.name, func(t *testing.T) {
+					b.t = t
+					p.tell(t, w, b)
+					b.calm()
+				}) {
+					t.Fatal("the rest of the way builds on this")
+				}
+			}
+		})
 	}
 }
 
-func signIn(t *testing.T, w *world, b *browser) {
-	b.open("/apps")
-	b.fill("email", lab.Owner)
-	b.fill("password", "not the password")
+// becomeOwner: nobody can sign in yet, and whoever starts the panel reads a token.
+func becomeOwner(t *testing.T, w *world, b *browser) {
+	token, err := w.panel.SetupToken()
+	must(t, err)
+	b.open("/")
+	b.sees("Welcome to ServerPlane", 10*time.Second)
+	b.fill("Setup token", "not the token")
+	b.fill("Your mail address", lab.Owner)
+	b.fill("Password", lab.Password)
+	b.click("Become the owner")
+	b.sees("token", 10*time.Second)
+	b.shot("way-setup-refused")
+	b.fill("Setup token", token)
+	b.fill("Password", lab.Password)
+	b.click("Become the owner")
+	b.sees("From an empty panel to an app on several servers", 10*time.Second)
+	b.shot("way-welcome")
+	must(t, w.panel.Befriend(w.ctx))
+	w.befriended(t)
+	b.click("Sign out")
+	b.fill("Mail address", lab.Owner)
+	b.fill("Password", "not the password")
 	b.click("Sign in")
 	b.sees("Mail address or password is wrong", 10*time.Second)
-	b.shot("sign-in")
-	b.fill("password", lab.Password)
-	b.click("Sign in")
-	b.sees("No app yet", 10*time.Second)
-	b.open("/")
-	b.sees("Add a server", 10*time.Second)
-	b.shot("overview-empty")
+	b.signIn(lab.Owner, lab.Password)
 }
 
-func clickServers(t *testing.T, w *world, b *browser) {
-	for _, name := range []string{"s1", "s2"} {
+// addThreeServers goes on to the next one while the first are being prepared.
+func addThreeServers(t *testing.T, w *world, b *browser) {
+	for _, name := range []string{"s1", "s2", "s3"} {
 		s := w.servers[name]
 		key, err := os.ReadFile(s.KeyFile)
 		must(t, err)
 		b.click("Servers")
 		b.click("Add server")
-		b.fill("name", name)
-		b.fill("address", s.Addr.String())
+		b.fill("Name", name)
+		b.fill("IP address", s.Addr.String())
 		b.click("Ask who it is")
 		b.sees("Is it the right machine?", 30*time.Second)
-		b.shot("server-new")
 		b.click("I have compared it: it is the same")
-		b.fill("key", string(key))
+		b.fill("Or a private key", string(key))
 		b.click("Add server")
 		b.sees("Prepare server", time.Minute)
-		b.sees("succeeded", 5*time.Minute)
-		b.shot("run")
 	}
+	b.shot("way-prepare")
+	b.sees("succeeded", 5*time.Minute)
 	b.click("Servers")
-	b.sees("s2", 10*time.Second)
-	b.shot("servers")
+	b.until("three servers to be ready", `document.querySelectorAll("td .badge.good").length === 3`, 3*time.Minute)
 	b.click("s1")
 	b.sees("Found on it", 10*time.Second)
-	b.shot("server")
+	b.shot("way-server")
 }
 
-func clickApp(t *testing.T, w *world, b *browser) {
+// hostileLine is what a build says that wants to be more than text.
+const hostileLine = `<img id=got src=x onerror=alert(1)>`
+
+func createApp(t *testing.T, w *world, b *browser) {
 	b.click("Apps")
 	b.click("Create app")
-	b.fill("name", "web")
-	b.fill("server", "s1")
-	b.fill("repository", w.repo.URL())
-	b.shot("app-new")
+	b.fill("Name", "web")
+	b.pick("Server", "s1")
+	b.fill("Repository", w.repo.URL())
+	b.click("Build and start")
+	b.fill("Build steps", "npm ci\nnpm run build --if-present\necho '"+hostileLine+"'")
 	b.click("Create app")
 	b.sees("On each server", 30*time.Second)
+	b.shot("way-deploying")
 	b.sees("completed", 4*time.Minute)
-	b.shot("deployment")
-	b.open("/apps/web")
+	b.shot("way-deployed")
+	b.click("Log, server by server")
+	b.sees(hostileLine, 10*time.Second)
+	b.harmless("the log of a build")
+	b.click("Apps")
+	b.click("web")
 	b.sees("healthy", time.Minute)
-	b.shot("app")
+	wantShare(t, w, "s1", 12)
 }
 
-func clickVariables(t *testing.T, w *world, b *browser) {
+func enableBalancer(t *testing.T, w *world, b *browser) {
+	b.click("Load Balancer")
+	b.sees("Files stay where they are written", 10*time.Second)
+	b.click("I have read that files written on one backend do not exist on the others")
+	b.fill("To confirm, type web", "web")
+	b.click("Enable Load Balancer")
+	b.sees("succeeded", 2*time.Minute)
+	b.toBalancer()
+	b.sees("No second backend yet", 10*time.Second)
+	b.shot("way-one-backend")
+}
+
+// toBalancer goes to the app's tab as a person would from anywhere.
+func (b *browser) toBalancer() {
+	b.t.Helper()
+	b.click("Apps")
+	b.click("web")
+	b.click("Load Balancer")
+}
+
+func addTwoBackends(t *testing.T, w *world, b *browser) {
+	for _, name := range []string{"s2", "s3"} {
+		b.click("Add backend")
+		b.click(name)
+		b.click("Add backend")
+		b.sees("Add backend", 30*time.Second)
+		b.shot("way-adding")
+		b.toBalancer()
+	}
+	stays := b.stays()
+	b.sees("3 of 3 healthy", 3*time.Minute)
+	stays()
+	b.shot("way-balanced")
+	wantShare(t, w, "s2", 4)
+	wantShare(t, w, "s3", 4)
+}
+
+func seeDeath(t *testing.T, w *world, b *browser) {
+	stays := b.stays()
+	w.ssh(t, "s2", "systemctl stop 'sp-web-*'")
+	b.sees("2 of 3 healthy", time.Minute)
+	b.sees("does not listen", 10*time.Second)
+	stays()
+	b.shot("way-one-died")
+	b.click("Overview")
+	b.sees("web on s2 is unhealthy", 10*time.Second)
+	b.shot("way-overview-trouble")
+	stays = b.stays()
+	w.ssh(t, "s2", "systemctl start --all 'sp-web-*'")
+	b.sees("Nothing is wrong", time.Minute)
+	stays()
+	b.toBalancer()
+	b.sees("3 of 3 healthy", 10*time.Second)
+}
+
+func toggle(t *testing.T, w *world, b *browser) {
+	b.click("Switch off s3")
+	b.sees("Share then", 10*time.Second)
+	b.click("Switch off")
+	b.sees("in force at the entry", 30*time.Second)
+	b.sees("2 of 2 healthy", 10*time.Second)
+	b.shot("way-one-off")
+	wantShare(t, w, "s1", 6)
+	b.click("Switch on s3")
+	b.sees("in force at the entry", 30*time.Second)
+	b.sees("3 of 3 healthy", time.Minute)
+	wantShare(t, w, "s3", 4)
+}
+
+func changeMethod(t *testing.T, w *world, b *browser) {
+	b.click("Settings")
+	b.click("IP hash")
+	b.click("Show what this does")
+	b.sees("Change to the Nginx file", 10*time.Second)
+	b.shot("way-method")
+	b.click("Save")
+	b.sees("in force at the entry", 30*time.Second)
+	b.sees("IP hash", 10*time.Second)
+	if c := w.spread(t); len(c.Served) != 1 {
+		t.Errorf("with IP hash one visitor was served by %v", c.Served)
+	}
+	b.click("Settings")
+	b.click("Round robin")
+	b.click("Show what this does")
+	b.click("Save")
+	b.sees("in force at the entry", 30*time.Second)
+	wantShare(t, w, "s2", 4)
+}
+
+// spread is who serves twelve visitors.
+func (w *world) spread(t *testing.T) lab.Count {
+	t.Helper()
+	c, err := lab.Spread(w.entry("s1"), 12)
+	must(t, err)
+	return c
+}
+
+// wantShare holds that n of twelve visitors are served by the server.
+func wantShare(t *testing.T, w *world, server string, n int) {
+	t.Helper()
+	if c := w.spread(t); c.Served[server] != n {
+		t.Errorf("%s served %d of 12, want %d: %+v", server, c.Served[server], n, c.Served)
+	}
+}
+
+func changeVariable(t *testing.T, w *world, b *browser) {
 	b.click("Environment Variables")
-	b.fill("text", "GREETING='hello there'\n")
+	b.fill("Lines of a .env file", "GREETING='hello "+hostileLine+"'\n")
 	b.click("Show what changes")
 	b.sees("GREETING added", 10*time.Second)
-	b.shot("environment")
+	b.shot("way-variable")
 	b.click("Keep them")
 	b.sees("Not in force yet", 10*time.Second)
 	b.click("Show values")
-	b.sees("hello there", 10*time.Second)
+	b.sees("hello "+hostileLine, 10*time.Second)
+	b.harmless("the value of a variable")
 	b.click("Apply now")
 	b.sees("succeeded", 3*time.Minute)
 }
 
-func clickBalancer(t *testing.T, w *world, b *browser) {
-	b.open("/apps/web/load-balancer")
-	b.sees("Files stay where they are written", 10*time.Second)
-	b.shot("load-balancer-off")
-	b.click("I have read that files written on one backend do not exist on the others")
-	b.fill("confirm", "web")
-	b.click("Enable Load Balancer")
-	b.sees("succeeded", 2*time.Minute)
-	b.open("/apps/web/load-balancer")
-	b.click("Add backend")
-	b.choose("server", "s2")
-	b.shot("backend-new")
-	b.click("Add backend")
-	b.open("/apps/web/load-balancer")
-	b.sees("2 of 2 healthy", 3*time.Minute) // without reloading
-	b.shot("load-balancer")
-	wantShare(t, w, "s2", 5)
-}
-
-func clickDeath(t *testing.T, w *world, b *browser) {
-	w.ssh(t, "s2", "systemctl stop 'sp-web-*'")
-	b.sees("1 of 2 healthy", time.Minute) // without reloading
-	b.shot("load-balancer-unhealthy")
-	b.open("/")
-	b.sees("s2", 10*time.Second)
-	b.shot("overview-trouble")
-	w.ssh(t, "s2", "systemctl start --all 'sp-web-*'")
-}
-
-func clickTraffic(t *testing.T, w *world, b *browser) {
-	const tab = "/apps/web/load-balancer"
-	b.open(tab)
-	b.sees("2 of 2 healthy", time.Minute)
-	b.click("Switch off s2")
-	b.sees("Share then", 10*time.Second)
-	b.shot("backend-off")
-	b.click("Switch off")
-	b.sees("in force at the entry", 30*time.Second)
-	wantShare(t, w, "s1", 10)
-	b.click("Switch on s2")
-	b.sees("in force at the entry", 30*time.Second)
-	b.sees("2 of 2 healthy", time.Minute)
-	b.click("Settings")
-	b.choose("method", "ip-hash")
-	b.click("Show what this does")
-	b.sees("Change to the Nginx file", 10*time.Second)
-	b.shot("load-balancer-settings")
-	b.click("Save")
-	b.sees("in force at the entry", 30*time.Second)
-	b.sees("IP hash", 10*time.Second)
-	b.click("Settings")
-	b.choose("method", "round-robin")
-	b.click("Show what this does")
-	b.click("Save")
-	b.sees("in force at the entry", 30*time.Second)
-	wantShare(t, w, "s2", 5)
-}
-
-// wantShare holds that n of ten visitors are served by the server.
-func wantShare(t *testing.T, w *world, server string, n int) {
-	t.Helper()
-	c, err := lab.Spread(w.entry("s1"), 10)
+func goBack(t *testing.T, w *world, b *browser) {
+	must(t, w.repo.Write("NEWS", hostileLine))
+	commit, err := w.repo.Commit("<b id=got>bold</b> and <script id=got>alert(1)</script>") // is text wherever it stands
 	must(t, err)
-	if c.Served[server] != n {
-		t.Errorf("%s served %d of 10, want %d: %+v", server, c.Served[server], n, c.Served)
-	}
-}
-
-func clickBack(t *testing.T, w *world, b *browser) {
-	must(t, w.repo.Write("NEWS", "<img src=x onerror=alert(1)>"))
-	commit, err := w.repo.Commit("<b>bold</b> and <script>alert(1)</script>") // is text wherever it stands
-	must(t, err)
-	b.open("/apps/web/deployments")
+	b.click("Apps")
+	b.click("web")
+	b.click("Deployments")
 	b.click("Deploy")
-	b.sees("On each server", 30*time.Second)
-	b.sees("<script>alert(1)</script>", time.Minute)
+	b.sees("<script id=got>alert(1)</script>", time.Minute)
 	b.sees("and have it now", 3*time.Minute)
-	b.open("/apps/web/deployments")
+	b.harmless("a commit's message")
+	b.click("Deployments")
 	b.sees(commit[:7]+" live now", 30*time.Second)
-	b.shot("deployments")
 	b.click("Roll back")
-	b.sees("On each server", 30*time.Second)
 	b.sees("completed", 3*time.Minute)
-	b.open("/apps/web/deployments")
-	b.sees("<b>bold</b>", 10*time.Second)
+	b.click("Deployments")
+	b.sees("bold</b>", 10*time.Second)
 	b.until("the new commit to be live no more", `!document.body.innerText.includes(`+quote(commit[:7]+" live now")+`)`, 10*time.Second)
+	b.harmless("the list of deployments")
+	b.shot("way-rolled-back")
 }
 
-func clickRemoval(t *testing.T, w *world, b *browser) {
-	b.open("/apps/web/load-balancer/backends/s2")
-	b.sees("s2", 10*time.Second)
-	b.shot("backend")
-	b.open("/apps/web/load-balancer/backends/s2/remove")
-	b.fill("confirm", "s2")
-	b.shot("backend-remove")
+func removeBackend(t *testing.T, w *world, b *browser) {
+	b.toBalancer()
+	b.click("Remove s3")
+	b.fill("To confirm, type s3", "s3")
 	b.click("Remove backend")
 	b.sees("Receipt", 2*time.Minute)
 	b.sees("succeeded", time.Minute)
-	b.shot("receipt")
-	wantShare(t, w, "s1", 10)
+	b.shot("way-receipt")
+	wantShare(t, w, "s1", 6)
+	wantShare(t, w, "s2", 6)
 }
 
-// telephone looks at every page in a narrow window.
-func telephone(t *testing.T, w *world, b *browser) {
-	narrow := browse(t, w.panel.URL, 390)
-	narrow.open("/sign-in")
-	narrow.fill("email", lab.Owner)
-	narrow.fill("password", lab.Password)
-	narrow.click("Sign in")
-	narrow.sees("Overview", 10*time.Second)
-	for name, path := range map[string]string{
-		"overview": "/", "servers": "/servers", "server": "/servers/s1", "server-new": "/servers/new", "apps": "/apps", "app": "/apps/web",
-		"app-new": "/apps/new", "deployments": "/apps/web/deployments", "environment": "/apps/web/environment", "load-balancer": "/apps/web/load-balancer",
-		"load-balancer-settings": "/apps/web/load-balancer/settings", "backend-new": "/apps/web/load-balancer/add", "runs": "/runs",
-		"users": "/users", "audit": "/audit", "account": "/account",
-	} {
-		narrow.open(path)
-		narrow.shot(name)
-		b.open(path)
-		b.shot(name)
+// outliveRestart: a page that is open while the panel is away says so, and goes
+// on by itself when it is back.
+func outliveRestart(t *testing.T, w *world, b *browser) {
+	b.toBalancer()
+	b.sees("2 of 2 healthy", 10*time.Second)
+	stays := b.stays()
+	b.forgive("net::ERR")
+	must(t, w.panel.Kill())
+	b.sees("Connection to the panel lost", 30*time.Second)
+	b.shot("way-panel-away")
+	must(t, w.panel.Start(w.ctx))
+	b.until("the page to be connected again", `!document.body.innerText.includes("Connection to the panel lost")`, time.Minute)
+	b.forgive("")
+	w.cli(t, "backend", "off", "web", "s2")
+	b.sees("1 of 1 healthy", 10*time.Second)
+	w.cli(t, "backend", "on", "web", "s2")
+	b.sees("2 of 2 healthy", 10*time.Second)
+	stays()
+}
+
+// withoutScripts goes the main way in a browser that runs none: forms and links
+// do everything, and a page is loaded again to see what has become of it.
+func withoutScripts(t *testing.T, w *world, _ *browser) {
+	b := browse(t, w.panel.URL, telephone)
+	b.withoutScripts()
+	b.open("/")
+	b.signIn(lab.Owner, lab.Password)
+	b.click("Apps")
+	b.click("Create app")
+	b.fill("Name", "plain")
+	b.pick("Server", "s3")
+	b.fill("Repository", w.repo.URL())
+	b.click("Create app")
+	b.seesAfterReload("completed", 4*time.Minute)
+	b.click("Apps")
+	b.click("plain")
+	b.click("Load Balancer")
+	b.click("I have read that files written on one backend do not exist on the others")
+	b.fill("To confirm, type plain", "plain")
+	b.click("Enable Load Balancer")
+	b.seesAfterReload("succeeded", time.Minute)
+	tab := func() { b.click("Apps"); b.click("plain"); b.click("Load Balancer") }
+	tab()
+	b.click("Add backend")
+	b.click("s2")
+	b.click("Add backend")
+	tab()
+	b.seesAfterReload("2 of 2 healthy", 3*time.Minute)
+	b.click("Switch off s2")
+	b.click("Switch off")
+	b.sees("in force at the entry", 30*time.Second)
+	b.click("Switch on s2")
+	b.sees("in force at the entry", 30*time.Second)
+	b.click("Settings")
+	b.click("Least connections")
+	b.click("Show what this does")
+	b.click("Save")
+	b.sees("in force at the entry", 30*time.Second)
+	b.sees("Least connections", 10*time.Second)
+	b.click("Environment Variables")
+	b.fill("Lines of a .env file", "COLOUR=green")
+	b.click("Show what changes")
+	b.click("Keep them")
+	b.sees("COLOUR", 10*time.Second)
+	b.click("Apply now")
+	b.seesAfterReload("succeeded", 3*time.Minute)
+	b.shot("way-without-scripts")
+	b.calm()
+}
+
+// byKeyboard touches no mouse: Tab, Shift and Tab, Enter, space and arrows.
+func byKeyboard(t *testing.T, w *world, _ *browser) {
+	b := browse(t, w.panel.URL, desktop)
+	b.open("/sign-in")
+	b.skipToContents()
+	b.types("Mail address", lab.Owner)
+	b.types("Password", lab.Password)
+	b.enter("Sign in", enterKey)
+	b.sees("Sign out", 10*time.Second)
+	b.walk("the overview")
+	b.enter("Apps", enterKey)
+	b.enter("Create app", enterKey)
+	b.types("Name", "keys")
+	b.types("Server", "s3")
+	b.types("Repository", w.repo.URL())
+	b.enter("Create app", spaceKey)
+	b.sees("completed", 4*time.Minute)
+	tab := "/apps/keys/load-balancer"
+	b.enter("Load Balancer", enterKey)
+	b.enter("I have read that files written on one backend do not exist on the others", spaceKey)
+	b.types("To confirm, type keys", "keys")
+	b.enter("Enable Load Balancer", enterKey)
+	b.sees("succeeded", time.Minute)
+	b.open(tab)
+	b.enter("Add backend", enterKey)
+	b.enter("s1", spaceKey)
+	b.enter("Add backend", enterKey)
+	b.open(tab)
+	b.sees("2 of 2 healthy", 3*time.Minute)
+	b.walk("the load balancer")
+	b.enter("Switch off s1", enterKey)
+	b.enter("Switch off", enterKey)
+	b.sees("1 of 1 healthy", 30*time.Second)
+	b.enter("Switch on s1", enterKey)
+	b.sees("2 of 2 healthy", time.Minute)
+	b.enter("Settings", enterKey)
+	b.tabTo("Round robin")
+	b.key(downKey)
+	b.key(downKey)
+	if f := b.focus(); f.Name != "IP hash" {
+		t.Errorf("two arrows down from round robin lead to %s", f.Name)
 	}
-	narrow.calm()
+	b.enter("Show what this does", enterKey)
+	b.enter("Save", enterKey)
+	b.sees("in force at the entry", 30*time.Second)
+	b.until("the method to be IP hash", `document.querySelector(".node.entry").innerText.includes("IP hash")`, 10*time.Second)
+	b.shot("way-by-keyboard")
+	b.calm()
 }

@@ -44,6 +44,15 @@ func newEquippedWorld(t *testing.T, specs ...fleet.Spec) *world {
 	return makeWorld(t, fleet.Config{Log: os.Stderr, Packages: lab.Packages()}, specs...)
 }
 
+// newUnownedWorld is newEquippedWorld with a panel that nobody can sign in to yet.
+func newUnownedWorld(t *testing.T, specs ...fleet.Spec) *world {
+	t.Helper()
+	w := makeFleet(t, fleet.Config{Log: os.Stderr, Packages: lab.Packages()}, specs...)
+	w.makePanel(t)
+	must(t, w.panel.Launch(w.ctx))
+	return w
+}
+
 func named(names []string) []fleet.Spec {
 	specs := make([]fleet.Spec, len(names))
 	for i, n := range names {
@@ -54,6 +63,13 @@ func named(names []string) []fleet.Spec {
 
 func makeWorld(t *testing.T, config fleet.Config, specs ...fleet.Spec) *world {
 	t.Helper()
+	w := makeFleet(t, config, specs...)
+	w.startPanel(t)
+	return w
+}
+
+func makeFleet(t *testing.T, config fleet.Config, specs ...fleet.Spec) *world {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 35*time.Minute)
 	t.Cleanup(cancel)
 	f, err := fleet.New(config)
@@ -61,7 +77,6 @@ func makeWorld(t *testing.T, config fleet.Config, specs ...fleet.Spec) *world {
 	t.Cleanup(func() { must(t, f.Close()) })
 	w := &world{ctx: ctx, fleet: f, servers: map[string]*fleet.Server{}}
 	w.start(t, specs...)
-	w.startPanel(t)
 	return w
 }
 
@@ -77,6 +92,23 @@ func (w *world) start(t *testing.T, specs ...fleet.Spec) {
 
 func (w *world) startPanel(t *testing.T) {
 	t.Helper()
+	w.makePanel(t)
+	must(t, w.panel.Start(w.ctx))
+	w.befriended(t)
+}
+
+// befriended lets the world use the panel's API.
+func (w *world) befriended(t *testing.T) {
+	t.Helper()
+	var err error
+	w.api, err = client.New(w.panel.URL, w.panel.Token, client.Options{})
+	must(t, err)
+}
+
+// makePanel builds the program and prepares a panel, with a repository to deploy
+// from; what runs in the end is stopped.
+func (w *world) makePanel(t *testing.T) {
+	t.Helper()
 	dir := t.TempDir()
 	binary, err := lab.Build(w.ctx, dir)
 	must(t, err)
@@ -84,7 +116,6 @@ func (w *world) startPanel(t *testing.T) {
 	must(t, err)
 	w.panel, err = lab.NewPanel(binary, dir)
 	must(t, err)
-	must(t, w.panel.Start(w.ctx))
 	t.Cleanup(func() {
 		must(t, w.panel.Stop())
 		if t.Failed() {
@@ -92,8 +123,6 @@ func (w *world) startPanel(t *testing.T) {
 			t.Logf("the panel's log ends with:\n%s", lastLines(string(log), 60))
 		}
 	})
-	w.api, err = client.New(w.panel.URL, w.panel.Token, client.Options{})
-	must(t, err)
 }
 
 // add adds servers to the panel, all at once, as a person would.

@@ -76,6 +76,14 @@ func NewPanel(binary, dir string) (*Panel, error) {
 // Start runs the panel and waits until it answers. The first start makes an
 // owner and a token for the command line.
 func (p *Panel) Start(ctx context.Context) error {
+	if err := p.Launch(ctx); err != nil || p.Token != "" {
+		return err
+	}
+	return p.introduce(ctx)
+}
+
+// Launch is Start on a panel whose first owner comes by the dashboard.
+func (p *Panel) Launch(ctx context.Context) error {
 	out, err := os.OpenFile(p.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("open the panel's log: %w", err)
@@ -92,13 +100,20 @@ func (p *Panel) Start(ctx context.Context) error {
 		_ = cmd.Wait() // how it ended is read from its log
 		close(ended)
 	}(p.cmd, p.ended)
-	if err := p.answers(ctx); err != nil {
-		return err
+	return p.answers(ctx)
+}
+
+// SetupToken is the token that the panel printed for its first owner.
+func (p *Panel) SetupToken() (string, error) {
+	said, err := os.ReadFile(p.Log)
+	if err != nil {
+		return "", fmt.Errorf("read what the panel printed: %w", err)
 	}
-	if p.Token == "" {
-		return p.introduce(ctx)
+	_, after, found := strings.Cut(string(said), "setup token:")
+	if fields := strings.Fields(after); found && len(fields) > 0 {
+		return fields[0], nil
 	}
-	return nil
+	return "", fmt.Errorf("the panel printed no setup token:\n%s", said)
 }
 
 // answers waits for the panel's sign of life.
@@ -141,6 +156,11 @@ func (p *Panel) introduce(ctx context.Context) error {
 	if out, err := create.CombinedOutput(); err != nil {
 		return fmt.Errorf("create the owner: %w\n%s", err, out)
 	}
+	return p.Befriend(ctx)
+}
+
+// Befriend makes a token of the owner's for the command line.
+func (p *Panel) Befriend(ctx context.Context) error {
 	token, err := p.command(ctx, "admin", "create-token", "--data", p.Dir, "--email", Owner, "--name", "lab").Output()
 	if err != nil {
 		return fmt.Errorf("create a token: %w", err)

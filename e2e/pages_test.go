@@ -1,0 +1,215 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/serverplane/serverplane/e2e/still"
+)
+
+// sightsOf says, for every page of the dashboard, what its picture is called and
+// where it is on a filled panel. A page that is not here fails TestPages.
+func sightsOf(n still.Newest) map[string][]sight {
+	const app, tab = "/apps/" + still.Shop, "/apps/" + still.Shop + "/load-balancer"
+	return map[string][]sight{
+		"/{$}":            {{"overview", "/"}},
+		"/live":           nil, // a page's stream
+		"/runs":           {{"runs", "/runs"}, {"runs-failed", "/runs?state=failed"}},
+		"/runs/{id}":      {{"run", n.Run}, {"run-failed", n.Ended}},
+		"/runs/{id}/log":  nil, // plain text
+		"/servers":        {{"servers", "/servers"}},
+		"/servers/new":    {{"server-new", "/servers/new"}},
+		"/servers/{name}": {{"server", "/servers/" + still.First}, {"server-unreachable", "/servers/s5"}},
+
+		"/apps":                         {{"apps", "/apps"}},
+		"/apps/new":                     {{"app-new", "/apps/new"}},
+		"/apps/{name}":                  {{"app", app}, {"app-fresh", "/apps/" + still.Fresh}},
+		"/apps/{name}/deployments":      {{"deployments", app + "/deployments"}},
+		"/apps/{name}/deployments/{id}": {{"deployment", n.Deployment}},
+		"/apps/{name}/environment":      {{"environment", app + "/environment"}},
+
+		"/apps/{name}/load-balancer":                          {{"load-balancer", tab}, {"load-balancer-off", "/apps/" + still.Single + "/load-balancer"}},
+		"/apps/{name}/load-balancer/settings":                 {{"load-balancer-settings", tab + "/settings"}},
+		"/apps/{name}/load-balancer/disable":                  {{"load-balancer-disable", tab + "/disable"}},
+		"/apps/{name}/load-balancer/add":                      {{"backend-new", tab + "/add"}},
+		"/apps/{name}/load-balancer/backends/{server}":        {{"backend", tab + "/backends/s2"}},
+		"/apps/{name}/load-balancer/backends/{server}/off":    {{"backend-off", tab + "/backends/s1/off"}},
+		"/apps/{name}/load-balancer/backends/{server}/share":  {{"backend-share", tab + "/backends/s4/share"}},
+		"/apps/{name}/load-balancer/backends/{server}/remove": {{"backend-remove", tab + "/backends/s2/remove"}},
+
+		"/users":      {{"users", "/users"}},
+		"/users/{id}": {{"user", n.User}},
+		"/audit":      {{"audit", "/audit"}},
+		"/account":    {{"account", "/account"}},
+		"/sign-in":    nil, // seen before anybody is signed in, as the next one
+		"/setup":      nil,
+	}
+}
+
+// sight is one page in one state.
+type sight struct{ name, path string }
+
+// TestPages looks at every page: as a picture in light and dark, at both widths,
+// with axe-core, and with the browser's own log; on a panel where much has
+// happened, on an empty one, and on one where every text is hostile.
+func TestPages(t *testing.T) {
+	known := sightsOf(still.Newest{})
+	for _, at := range still.Addresses() {
+		if _, ok := known[at]; !ok {
+			t.Errorf("the page %s has no entry in sightsOf: give it a name and an address", at)
+		}
+		delete(known, at)
+	}
+	for at := range known {
+		t.Errorf("sightsOf has an entry for %s, which is no page", at)
+	}
+	for _, s := range []screen{desktop, telephone} {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			t.Run("empty", func(t *testing.T) { seeEmpty(t, s) })
+			t.Run("filled", func(t *testing.T) { seeFilled(t, s) })
+			t.Run("hostile", func(t *testing.T) { seeHostile(t, s) })
+		})
+	}
+}
+
+// stillPanel opens a panel; it is closed when the test ends.
+func stillPanel(t *testing.T) *still.Panel {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	p, err := still.Open(ctx, t.TempDir())
+	must(t, err)
+	t.Cleanup(func() {
+		stop()
+		must(t, p.Close())
+	})
+	return p
+}
+
+func seeEmpty(t *testing.T, s screen) {
+	p := stillPanel(t)
+	b := browse(t, p.URL, s)
+	b.open("/")
+	b.see(sight{"setup", "/setup"})
+	must(t, p.Own(t.Context()))
+	b.see(sight{"sign-in", "/sign-in"})
+	b.doubted()
+	b.signIn(still.Owner, still.Password)
+	for _, one := range []sight{
+		{"overview-empty", "/"}, {"servers-empty", "/servers"}, {"apps-empty", "/apps"}, {"app-new-empty", "/apps/new"}, {"runs-empty", "/runs"},
+		{"users-empty", "/users"}, {"missing", "/nowhere"},
+	} {
+		b.see(one)
+	}
+	b.calm()
+}
+
+// filled is a panel that a team has worked with for some days.
+func filled() still.Size {
+	return still.Size{Servers: 7, Apps: 6, Backends: 4, Deployments: 6, Runs: 30, Lines: 12, Audits: 30, Minutes: 150}
+}
+
+func seeFilled(t *testing.T, s screen) {
+	p := stillPanel(t)
+	must(t, p.Own(t.Context()))
+	must(t, p.Fill(t.Context(), filled(), ""))
+	b := browse(t, p.URL, s)
+	b.open("/sign-in")
+	b.signIn(still.Owner, still.Password)
+	newest, err := p.Newest(t.Context())
+	must(t, err)
+	for _, all := range sightsOf(newest) {
+		for _, one := range all {
+			b.see(one)
+		}
+	}
+	b.calm()
+}
+
+// hostile is what somebody could write into a commit, a branch or a log to get
+// more on a page than text.
+const hostile = `"'><script id=got>alert(1)</script><img id=got src=x onerror=alert(1)><b id=got>{{.}}` + "`${alert(1)}`</textarea></title>"
+
+func seeHostile(t *testing.T, s screen) {
+	p := stillPanel(t)
+	must(t, p.Own(t.Context()))
+	must(t, p.Fill(t.Context(), filled(), hostile))
+	b := browse(t, p.URL, s)
+	b.open("/sign-in")
+	b.signIn(still.Owner, still.Password)
+	newest, err := p.Newest(t.Context())
+	must(t, err)
+	for _, all := range sightsOf(newest) {
+		for _, one := range all {
+			b.open(one.path)
+			b.harmless(one.name)
+			b.narrow(one.name)
+		}
+	}
+	b.open("/apps/" + still.Shop + "/environment")
+	b.click("Show values")
+	b.sees("<script id=got>", 10*time.Second)
+	b.harmless("environment with values")
+	b.calm()
+}
+
+// harmless holds that nobody's text became an element.
+func (b *browser) harmless(what string) {
+	b.t.Helper()
+	got, err := eval[string](b, `[...document.querySelectorAll("#got, script:not([src]), [onerror]")].map((e) => e.outerHTML).join("\n")`)
+	must(b.t, err)
+	if got != "" {
+		b.t.Errorf("%s: a text became an element: %s", what, got)
+	}
+}
+
+// signIn is on the page for that.
+func (b *browser) signIn(email, password string) {
+	b.t.Helper()
+	b.fill("Mail address", email)
+	b.fill("Password", password)
+	b.click("Sign in")
+	b.sees("Sign out", 10*time.Second)
+}
+
+// doubted holds that the checks of a page do find what is wrong with one.
+func (b *browser) doubted() {
+	b.t.Helper()
+	b.do(chromedp.Evaluate[chromedp.Void](`document.querySelector("label").remove()`))
+	found, err := b.axe(nil)
+	must(b.t, err)
+	if !slices.ContainsFunc(found, func(f finding) bool { return f.ID == "label" && f.Impact == "critical" }) {
+		b.t.Errorf("axe-core does not miss a label: %v", found)
+	}
+	b.do(chromedp.Evaluate[chromedp.Void](`document.body.insertAdjacentHTML("beforeend", "<b id=got onclick='x()'>x</b>")`))
+	until(b.t, 5*time.Second, "the log tells of a refused handler", func() (bool, string) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		told := len(b.troubles) == 1
+		b.troubles = nil
+		return told, "nothing"
+	})
+	b.open("/sign-in")
+}
+
+// see looks at a page in light and dark.
+func (b *browser) see(one sight) {
+	b.t.Helper()
+	b.open(one.path)
+	if at, err := eval[string](b, "location.pathname + location.search"); err != nil || at != one.path {
+		b.t.Errorf("%s led to %s (%v)", one.path, at, err)
+	}
+	b.shot(one.name)
+	b.accessible(one.name)
+	b.scheme("dark")
+	b.shot(one.name + "-dark")
+	b.accessible(one.name+" in dark", "color-contrast")
+	b.scheme("light")
+	b.harmless(one.name)
+}
