@@ -51,7 +51,7 @@ func viewRuns(ctx context.Context, tx *store.Tx, runs []plane.Run) ([]RunView, e
 	views := make([]RunView, len(runs))
 	for i, r := range runs {
 		views[i] = nameRun(r, names)
-		if views[i].WaitsFor, err = waitsFor(ctx, tx, r); err != nil {
+		if err := views[i].waits(ctx, tx); err != nil {
 			return nil, err
 		}
 	}
@@ -121,20 +121,21 @@ func viewRun(ctx context.Context, tx *store.Tx, r plane.Run) (RunView, error) {
 		}
 		view.ServerNames = append(view.ServerNames, s.Name)
 	}
-	var err error
-	view.WaitsFor, err = waitsFor(ctx, tx, r)
-	return view, err
+	return view, view.waits(ctx, tx)
 }
 
-func waitsFor(ctx context.Context, tx *store.Tx, r plane.Run) (string, error) {
-	if r.State != plane.RunQueued {
-		return "", nil
+// waits finds out what a queued Run waits for.
+func (v *RunView) waits(ctx context.Context, tx *store.Tx) error {
+	if v.State != plane.RunQueued {
+		return nil
 	}
-	blocking, err := tx.Blocking(ctx, r.ID)
+	blocking, err := tx.Blocking(ctx, v.ID)
 	if err != nil || len(blocking) == 0 {
-		return "", err
+		return err
 	}
-	return fmt.Sprintf("%s %s to end", blocking[0].Kind, blocking[0].ID), nil
+	v.Blocker = blocking[0]
+	v.WaitsFor = fmt.Sprintf("%s %s to end", v.Blocker.Kind, v.Blocker.ID)
+	return nil
 }
 
 // CancelRun asks a Run to stop; a queued one ends at once.

@@ -184,7 +184,8 @@ type RunView struct {
 	plane.Run
 	AppName     string
 	ServerNames []string
-	WaitsFor    string // in words, or empty
+	WaitsFor    string    // in words, or empty
+	Blocker     plane.Run // the one it waits for; without an id: none
 }
 
 // RunFilter narrows a list of Runs.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/serverplane/serverplane/internal/plane"
@@ -77,13 +78,22 @@ func title(status int) string {
 	return "Something went wrong"
 }
 
+// plainWord tells a word from a name or a command, which keep their letters: s1,
+// /etc/nginx, npm.
+func plainWord(w string) bool {
+	commands := []string{"npm", "nginx", "node", "git", "apt", "dial", "ssh", "connect", "curl", "ufw", "systemctl"}
+	return w != "" && !slices.Contains(commands, w) && strings.Trim(w, "abcdefghijklmnopqrstuvwxyz'-") == ""
+}
+
 // sentence makes a line of the domain, which begins small and ends without a
 // full stop, one for a page.
 func sentence(text string) string {
 	if text == "" {
 		return ""
 	}
-	text = strings.ToUpper(text[:1]) + text[1:]
+	if first, _, _ := strings.Cut(text, " "); plainWord(strings.TrimRight(first, ",:;.")) {
+		text = strings.ToUpper(text[:1]) + text[1:]
+	}
 	if strings.ContainsAny(text[len(text)-1:], ".!?:") {
 		return text
 	}

@@ -21,14 +21,19 @@ type OverviewVerbs interface {
 // overviewView answers: is anything wrong, and what should I do?
 type overviewView struct {
 	page
-	Problems []Problem
-	More     int // problems beyond those shown
-	Way      []wayStep
-	Key      string // the panel's public key, while there is no server
-	Apps     []appLine
-	Servers  []serverLine
-	Open     []control.RunView
+	Problems            []Problem
+	More                int // problems beyond those shown
+	Way                 []wayStep
+	Key                 string    // the panel's public key, while there is no server
+	Apps                []appLine // those that are not as they should be come first
+	Servers             []serverLine
+	AllApps, AllServers int
+	Open                []control.RunView
 }
+
+// MoreApps and MoreServers tell whether there are more than are shown.
+func (o *overviewView) MoreApps() bool    { return len(o.Apps) < o.AllApps }
+func (o *overviewView) MoreServers() bool { return len(o.Servers) < o.AllServers }
 
 type appLine struct {
 	Name, Server string
@@ -61,7 +66,12 @@ func (u *UI) overview(v *visit) error {
 	return u.show(v, "overview.html", shown)
 }
 
-const problemsShown = 25
+// How much of everything the first page shows: it answers on one screen, and
+// the lists have pages of their own.
+const (
+	problemsShown = 10
+	linesShown    = 12
+)
 
 func (u *UI) loadOverview(v *visit, _ string) (view, error) {
 	o, err := u.control.Overview(v.ctx(), v.actor)
@@ -69,6 +79,9 @@ func (u *UI) loadOverview(v *visit, _ string) (view, error) {
 		return nil, err
 	}
 	shown := &overviewView{page: u.page(v, "Overview"), Problems: problemsOf(o), Way: wayOf(o), Open: o.Open, Apps: appLines(o), Servers: serverLines(o)}
+	shown.AllApps, shown.AllServers = len(shown.Apps), len(shown.Servers)
+	shown.Apps = worstFirst(shown.Apps, func(a appLine) bool { return a.State != plane.AppLive || a.Healthy < a.Of })
+	shown.Servers = worstFirst(shown.Servers, func(s serverLine) bool { return s.State != plane.ServerReady })
 	if n := len(shown.Problems); n > problemsShown {
 		shown.Problems, shown.More = shown.Problems[:problemsShown], n-problemsShown
 	}
@@ -76,6 +89,20 @@ func (u *UI) loadOverview(v *visit, _ string) (view, error) {
 		shown.Key, err = u.control.PanelKey(v.ctx(), v.actor)
 	}
 	return shown, err
+}
+
+// worstFirst are the lines the page has room for, those in trouble first.
+func worstFirst[T any](all []T, wrong func(T) bool) []T {
+	slices.SortStableFunc(all, func(a, b T) int {
+		switch {
+		case wrong(a) == wrong(b):
+			return 0
+		case wrong(a):
+			return -1
+		}
+		return 1
+	})
+	return all[:min(linesShown, len(all))]
 }
 
 func appLines(o control.Overview) []appLine {

@@ -106,6 +106,9 @@ type runView struct {
 	Repeat   bool // it can be begun again
 }
 
+// Heading says what the Run does, and to what.
+func (r *runView) Heading() string { return runTitle(r.Run) }
+
 // logShown is how many of a log's last lines a page begins with; the whole log
 // has an address of its own.
 const logShown = 500

@@ -45,7 +45,7 @@ func TestRunThatFailedSaysWhyAndCanBeRepeated(t *testing.T) {
 	l := newLab(t)
 	l.panel.End(plane.RunFailed, "npm run build ended with 1")
 	b := l.as(plane.RoleAdmin)
-	b.Get("/runs/run_1").Is(200, "Npm run build ended with 1.", ">Repeat<", "1 min 0 s").Lacks(">Cancel<", "/live?")
+	b.Get("/runs/run_1").Is(200, "npm run build ended with 1.", ">Repeat<", "1 min 0 s").Lacks(">Cancel<", "/live?")
 	b.Post("/runs/run_1/repeat").Leads("/runs/run_1")
 	if got, ok := l.panel.Wish("Deploy").(control.DeployWish); !ok || got.Ref != "main" {
 		t.Errorf("repeated as %+v", l.panel.Wish("Deploy"))

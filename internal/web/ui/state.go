@@ -38,7 +38,9 @@ var labels = map[string]string{
 	string(plane.RunProvision): "Prepare server", string(plane.RunDeploy): "Deploy", string(plane.RunEnable): "Enable Load Balancer",
 	string(plane.RunAdd): "Add backend", string(plane.RunRemoveApp): "Remove app", string(plane.RunDisable): "Disable Load Balancer",
 	string(plane.RunSteer): "Change traffic", string(plane.RunRepair): "Repair backend", string(plane.RunLeave): "Remove backend",
-	string(plane.RoundRobin): "Round robin", string(plane.LeastConnections): "Least connections", string(plane.IPHash): "IP hash",
+	string(plane.FirewallManage): "managed: only SSH and what apps need", string(plane.FirewallKeepOpen): "managed, and open what was open before",
+	string(plane.FirewallLeave): "left alone: open yourself what apps need",
+	string(plane.RoundRobin):    "Round robin", string(plane.LeastConnections): "Least connections", string(plane.IPHash): "IP hash",
 }
 
 // label is a person's word for one of the domain's, or the domain's own.
