@@ -30,6 +30,7 @@ import (
 	"github.com/serverplane/serverplane/internal/stream"
 	"github.com/serverplane/serverplane/internal/survey"
 	"github.com/serverplane/serverplane/internal/tail"
+	"github.com/serverplane/serverplane/internal/traffic"
 	"github.com/serverplane/serverplane/internal/web"
 	"github.com/serverplane/serverplane/playbooks"
 )
@@ -104,6 +105,7 @@ func (a *App) run(ctx context.Context, c config.Config, b *base, owner string, l
 	prober := probe.New(pool, time.Now)
 	watch := health.Config{Store: b.store, Hub: hub, Prober: prober, Now: time.Now, Owner: owner, Log: a.log}
 	keeper, signs := health.New(watch), health.NewServers(watch, pool)
+	counter := traffic.New(traffic.Config{Store: b.store, Hub: hub, Executor: pool, Now: time.Now, Owner: owner, Log: a.log})
 	verbs := control.New(control.Config{
 		Store: b.store, Box: b.box, Hub: hub, Surveyor: looker, Checker: keeper, Logs: tail.New(pool), Now: time.Now, PanelID: b.identity.id,
 		PanelKey: b.identity.public, Insecure: c.AllowInsecureRepositories, Log: a.log,
@@ -128,6 +130,7 @@ func (a *App) run(ctx context.Context, c config.Config, b *base, owner string, l
 	parts.Go(func() error { return work.Run(ctx) })
 	parts.Go(func() error { return keeper.Run(ctx) })
 	parts.Go(func() error { return signs.Run(ctx) })
+	parts.Go(func() error { return counter.Run(ctx) })
 	parts.Go(func() error { return server.Run(ctx, l) })
 	err := parts.Wait()
 	closePool() // last: Runs that end use it to clean up

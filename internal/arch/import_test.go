@@ -42,6 +42,7 @@ var house = map[string]rule{
 	"internal/control": {"plane store auth secret stream recipe", "a verb writes intent; if it could reach a server, a page would wait for one"},
 	"internal/runner":  {"plane store secret stream recipe ansible remote mirror probe files", "it works for rows of the store, never for a door: nothing below calls upward"},
 	"internal/health":  {"plane store stream probe recipe remote", "it watches and records; acting on what it sees is a Run"},
+	"internal/traffic": {"plane store stream recipe remote", "it reads and counts; it must not be able to steer what it counts"},
 
 	"internal/web/reply":   {"plane", "one place turns the domain's errors into answers"},
 	"internal/web/api":     {"plane control client auth web/reply", "a door decodes and calls a verb; the permissions of its routes are auth's"},
@@ -50,7 +51,7 @@ var house = map[string]rule{
 	"internal/web":         {"plane auth config web/api web/ui web/hook web/reply", "it puts the doors side by side"},
 	"internal/web/webtest": {"plane control", "a panel that records what the doors asked of it"},
 
-	"internal/app": {"plane secret stream config ansible files remote mirror store auth probe recipe survey tail control runner health web playbooks",
+	"internal/app": {"plane secret stream config ansible files remote mirror store auth probe recipe survey tail control runner health traffic web playbooks",
 		"the one place that wires all rooms; a command line inside it would close the circle"},
 	"internal/cli":    {"app config client plane dotenv", "a command speaks the API like any other program; only serve and admin open the panel itself"},
 	"internal/dotenv": {"", "it reads a text format"},

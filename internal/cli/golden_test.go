@@ -18,6 +18,7 @@ import (
 
 	"github.com/serverplane/serverplane/internal/cli"
 	"github.com/serverplane/serverplane/internal/config"
+	"github.com/serverplane/serverplane/internal/control"
 	"github.com/serverplane/serverplane/internal/plane"
 	"github.com/serverplane/serverplane/internal/web"
 	"github.com/serverplane/serverplane/internal/web/webtest"
@@ -32,6 +33,7 @@ import (
 //	as viewer                        instead of owner
 //	say output s1 some text          a line of run_1's log
 //	run failed why                   run_1 has ended
+//	figures stale why                of who served what
 //	refuse AddServer conflict text | hint
 //	exit 2                           instead of 0
 func TestGolden(t *testing.T) {
@@ -141,6 +143,14 @@ func (s *story) line(line string) {
 	case "run":
 		state, why, _ := strings.Cut(rest, " ")
 		s.panel.End(plane.RunState(state), why)
+	case "figures":
+		state, why, _ := strings.Cut(rest, " ")
+		v := webtest.ServedBy()
+		v.State, v.Reason = control.ServedState(state), why
+		if v.Gap, v.GapAt = "3 MB of the log were left out to catch up", webtest.At(); v.State == control.ServedUnknown {
+			v = control.ServedView{App: v.App, State: v.State, Reason: v.Reason}
+		}
+		s.panel.Serve(v)
 	case "refuse":
 		part := strings.SplitN(rest, " ", 3)
 		text, hint, _ := strings.Cut(part[2], " | ")

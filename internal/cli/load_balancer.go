@@ -23,7 +23,7 @@ const filesWarning = `
 `
 
 func (sh *shell) balancer() *cobra.Command {
-	return group("lb", "Load balancers of apps", sh.balancerEnable(), sh.balancerShow(), sh.balancerSet(), sh.balancerPreview(),
+	return group("lb", "Load balancers of apps", sh.balancerEnable(), sh.balancerShow(), sh.served(), sh.balancerSet(), sh.balancerPreview(),
 		sh.balancerDisable())
 }
 

@@ -85,7 +85,10 @@ func (t *Tx) SetHealth(ctx context.Context, backendID string, h plane.Health) er
 		health_passes = $9, health_failures = $10 WHERE id = $1`, append([]any{backendID}, healthArgs(h)...)...)
 }
 
-// DeleteBackend forgets the backend and frees its ports.
+// DeleteBackend forgets the backend with what it served, and frees its ports.
 func (t *Tx) DeleteBackend(ctx context.Context, id string) error {
+	if _, err := t.exec(ctx, "forget what a backend served", `DELETE FROM served WHERE backend_id = $1`, id); err != nil {
+		return err
+	}
 	return t.change(ctx, "backend", id, `DELETE FROM backends WHERE id = $1`, id)
 }

@@ -53,6 +53,8 @@ func Run(t *testing.T, open func(t *testing.T) *store.Store) {
 		"backend constraints":                     backendRules,
 		"health changes":                          healthChanges,
 		"health minutes":                          healthMinutes,
+		"what was served":                         served,
+		"entry logs":                              entryLogs,
 		"runs":                                    runs,
 		"run filters":                             runFilters,
 		"runs nobody tried again":                 troubledRuns,

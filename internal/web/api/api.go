@@ -33,6 +33,7 @@ type Control interface {
 	BackendVerbs
 	HistoryVerbs
 	LogVerbs
+	ServedVerbs
 	RunVerbs
 	AuditVerbs
 }
@@ -75,6 +76,7 @@ func New(mux *http.ServeMux, c Config) *API {
 	a.routeBackends()
 	a.routeHistory()
 	a.routeLogs()
+	a.routeServed()
 	a.routeRuns()
 	a.routeAudits()
 	a.routeDescription()

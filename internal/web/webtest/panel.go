@@ -36,6 +36,7 @@ type Panel struct {
 	lb     *control.BalancerView
 	follow control.LogFollower // or nil
 	runs   int                 // in the list, the same one again and again; 0 means one
+	served *control.ServedView
 }
 
 // New returns a fresh panel.
