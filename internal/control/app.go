@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -198,12 +199,17 @@ func (c *Control) viewApp(ctx context.Context, tx *store.Tx, a plane.App) (AppVi
 
 // ChangeApp changes how an app is built, run and reached.
 func (c *Control) ChangeApp(ctx context.Context, actor plane.Actor, name string, ch AppChange) (plane.App, error) {
+	return c.ChangeAppSeen(ctx, actor, name, "", ch)
+}
+
+// ChangeAppSeen is ChangeApp for somebody who looked at SeenApp before.
+func (c *Control) ChangeAppSeen(ctx context.Context, actor plane.Actor, name string, seen Seen, ch AppChange) (plane.App, error) {
 	var app plane.App
 	err := c.change(ctx, actor, "app.set", name, func(tx *store.Tx) (err error) {
 		if app, err = appByName(ctx, tx, name); err != nil {
 			return err
 		}
-		if err := refuseLeaving(app); err != nil {
+		if err := cmp.Or(refuseLeaving(app), seen.still(SeenApp(app))); err != nil {
 			return err
 		}
 		ch.apply(&app)

@@ -21,6 +21,9 @@ func (c *Control) SetBalancer(ctx context.Context, actor plane.Actor, app string
 		if err != nil {
 			return wished{}, err
 		}
+		if err := ch.Seen.still(SeenBalancer(a.Balancer, a.Spec.HealthPath)); err != nil {
+			return wished{}, err
+		}
 		was := a
 		ch.apply(&a)
 		seats, err := seatsOf(ctx, tx, a)

@@ -83,6 +83,9 @@ func (c *Control) SetBackend(ctx context.Context, actor plane.Actor, app, server
 		if err != nil {
 			return wished{}, err
 		}
+		if err := ch.Seen.still(SeenShare(b)); err != nil {
+			return wished{}, err
+		}
 		was := b
 		put(&b.Weight, ch.Weight)
 		put(&b.Backup, ch.Backup)

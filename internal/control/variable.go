@@ -2,11 +2,14 @@ package control
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"reflect"
 
+	"github.com/serverplane/serverplane/internal/auth"
 	"github.com/serverplane/serverplane/internal/plane"
 	"github.com/serverplane/serverplane/internal/recipe"
 	"github.com/serverplane/serverplane/internal/store"
@@ -18,6 +21,11 @@ const MaxVariables = 500
 // SetVariables records values; they reach the processes with the next
 // deployment or ApplyVariables.
 func (c *Control) SetVariables(ctx context.Context, actor plane.Actor, app string, values map[string]string) error {
+	return c.SetVariablesSeen(ctx, actor, app, "", values)
+}
+
+// SetVariablesSeen is SetVariables for somebody who looked at SeenVariables before.
+func (c *Control) SetVariablesSeen(ctx context.Context, actor plane.Actor, app string, seen Seen, values map[string]string) error {
 	for name, value := range values {
 		if err := plane.CheckVariable(name, value); err != nil {
 			return err
@@ -26,6 +34,9 @@ func (c *Control) SetVariables(ctx context.Context, actor plane.Actor, app strin
 	return c.change(ctx, actor, "env.set", app, func(tx *store.Tx) error {
 		a, err := appByName(ctx, tx, app)
 		if err != nil {
+			return err
+		}
+		if err := c.stillVariables(ctx, tx, a.ID, seen); err != nil {
 			return err
 		}
 		for name, value := range values {
@@ -39,6 +50,17 @@ func (c *Control) SetVariables(ctx context.Context, actor plane.Actor, app strin
 		}
 		return c.refuseUnfit(ctx, tx, a)
 	})
+}
+
+func (c *Control) stillVariables(ctx context.Context, tx *store.Tx, appID string, seen Seen) error {
+	if seen == "" {
+		return nil
+	}
+	now, err := c.viewVariables(ctx, tx, appID, false)
+	if err != nil {
+		return err
+	}
+	return seen.still(SeenVariables(now))
 }
 
 // refuseUnfit holds that all variables together can be given to a process.
@@ -56,9 +78,17 @@ func (c *Control) refuseUnfit(ctx context.Context, tx *store.Tx, a plane.App) er
 // UnsetVariables removes variables; a name that is not set is an error and
 // nothing is changed.
 func (c *Control) UnsetVariables(ctx context.Context, actor plane.Actor, app string, names []string) error {
+	return c.UnsetVariablesSeen(ctx, actor, app, "", names)
+}
+
+// UnsetVariablesSeen is UnsetVariables for somebody who looked at SeenVariables before.
+func (c *Control) UnsetVariablesSeen(ctx context.Context, actor plane.Actor, app string, seen Seen, names []string) error {
 	return c.change(ctx, actor, "env.unset", app, func(tx *store.Tx) error {
 		a, err := appByName(ctx, tx, app)
 		if err != nil {
+			return err
+		}
+		if err := c.stillVariables(ctx, tx, a.ID, seen); err != nil {
 			return err
 		}
 		for _, name := range names {
@@ -103,12 +133,48 @@ func (c *Control) viewVariables(ctx context.Context, tx *store.Tx, appID string,
 		if err != nil {
 			return nil, fmt.Errorf("open variable %s: %w", v.Name, err)
 		}
-		views[i] = VariableView{Name: v.Name, Length: len(value), UpdatedAt: v.UpdatedAt}
+		views[i] = VariableView{Name: v.Name, Length: len(value), UpdatedAt: v.UpdatedAt, Version: version(v.Sealed)}
 		if reveal {
 			views[i].Value = string(value)
 		}
 	}
 	return views, nil
+}
+
+// version tells one sealing of a value from another; nothing of the value is in it.
+func version(sealed []byte) string {
+	sum := sha256.Sum256(sealed)
+	return hex.EncodeToString(sum[:8])
+}
+
+// CompareVariables tells what setting the values would do to each name, without
+// showing a value that is recorded. Who may not read values is not told which
+// of them stay the same.
+func (c *Control) CompareVariables(ctx context.Context, actor plane.Actor, app string, values map[string]string) (map[string]VariableChange, error) {
+	reveal := auth.Allow(actor.Role, auth.VariableReveal)
+	return read(ctx, c.store, func(tx *store.Tx) (map[string]VariableChange, error) {
+		a, err := appByName(ctx, tx, app)
+		if err != nil {
+			return nil, err
+		}
+		now, err := c.values(ctx, tx, a.ID)
+		if err != nil {
+			return nil, err
+		}
+		all := map[string]VariableChange{}
+		for name, value := range values {
+			was, known := now[name]
+			switch {
+			case !known:
+				all[name] = VariableAdded
+			case reveal && was == value:
+				all[name] = VariableStays
+			default:
+				all[name] = VariableReplaced
+			}
+		}
+		return all, nil
+	})
 }
 
 // ApplyVariables starts the live commit with the recorded variables and

@@ -80,6 +80,7 @@ type BackendChange struct {
 	Weight *int
 	Backup *bool
 	Yes    bool // the last healthy one may become a backup
+	Seen   Seen // of SeenShare
 }
 
 // BalancerChange names what to change about a load balancer; nil leaves as it is.
@@ -92,6 +93,7 @@ type BalancerChange struct {
 	Rise       *int
 	TakeOut    *bool
 	Floor      *int
+	Seen       Seen // of SeenBalancer
 }
 
 // DisableWish is the wish to end load balancing.
@@ -175,9 +177,20 @@ type BalancerView struct {
 type VariableView struct {
 	Name      string
 	Value     string
-	Length    int // bytes of the value
+	Length    int    // bytes of the value
+	Version   string // another one whenever it was set
 	UpdatedAt time.Time
 }
+
+// VariableChange is what setting a variable does.
+type VariableChange string
+
+// What setting a variable does.
+const (
+	VariableAdded    VariableChange = "added"
+	VariableReplaced VariableChange = "replaced"
+	VariableStays    VariableChange = "stays as it is"
+)
 
 // RunView is a Run with names and what it waits for.
 type RunView struct {

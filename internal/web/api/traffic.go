@@ -71,7 +71,7 @@ func (a *API) switchOn(ctx context.Context, actor plane.Actor, in *BackendPath) 
 
 func (a *API) setBackend(ctx context.Context, actor plane.Actor, in *backendChangeInput) (*steeredOutput, error) {
 	return a.steerBackend(ctx, actor, in.BackendPath, func(ctx context.Context) (control.Steered, error) {
-		return a.control.SetBackend(ctx, actor, in.Name, in.Server, control.BackendChange(in.Body))
+		return a.control.SetBackend(ctx, actor, in.Name, in.Server, control.BackendChange{Weight: in.Body.Weight, Backup: in.Body.Backup, Yes: in.Body.Yes})
 	})
 }
 

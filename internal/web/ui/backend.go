@@ -38,7 +38,7 @@ type backendView struct {
 	Then    []shift       // of what is about to be done
 	Told    []string
 	Past    past
-	Was     string // fingerprint of weight and backup as the form was filled
+	Was     control.Seen // weight and backup as the form was filled
 	Changes []change
 }
 
@@ -62,10 +62,8 @@ func (u *UI) backendOf(v *visit, app, server, title string) (*backendView, error
 	if i < 0 {
 		return nil, plane.NotFound("backend of "+app+" on a server", server)
 	}
-	return &backendView{balancerPage: p, Line: p.Lines[i], Was: shareOf(p.Lines[i])}, nil
+	return &backendView{balancerPage: p, Line: p.Lines[i], Was: control.SeenShare(p.Lines[i].Backend)}, nil
 }
-
-func shareOf(l backendLine) string { return fmt.Sprintf("%d|%t", l.Weight, l.Backup) }
 
 func (u *UI) backend(v *visit) error {
 	app, server := v.path("name"), v.path("server")
@@ -294,14 +292,14 @@ func (u *UI) setBackend(v *visit) error {
 		return err
 	}
 	backup := v.form.Checked("backup")
-	if v.form.Value("was") != shown.Was {
+	if control.Seen(v.form.Value("was")) != shown.Was {
 		return v.again(plane.Conflict("somebody else changed this backend meanwhile",
 			fmt.Sprintf("now its weight is %d, backup %s; what you typed is still below", shown.Line.Weight, onOff(shown.Line.Backup))), u.backendShare)
 	}
 	if v.form.Value("agreed") != fmt.Sprint(*weight, backup) {
 		return u.lookAtShare(v, shown, *weight, backup)
 	}
-	done, err := u.control.SetBackend(v.ctx(), v.actor, v.path("name"), v.path("server"), control.BackendChange{Weight: weight, Backup: &backup, Yes: v.form.Checked("yes")})
+	done, err := u.control.SetBackend(v.ctx(), v.actor, v.path("name"), v.path("server"), control.BackendChange{Weight: weight, Backup: &backup, Yes: v.form.Checked("yes"), Seen: shown.Was})
 	return v.steered(done, err, shown.Here(), u.backendShare)
 }
 

@@ -2,6 +2,8 @@ package ui
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"net/url"
 	"strings"
 
@@ -36,6 +38,38 @@ func (f Form) Checked(name string) bool { return f.Values.Get(name) != "" }
 
 // Sent tells whether anything was sent at all.
 func (f Form) Sent() bool { return len(f.Values) > 0 }
+
+// uploadSize is how many bytes a file may hold.
+const uploadSize = 1 << 20
+
+// upload puts what a chosen file holds into a field, as if it had been typed
+// there; nothing happens where none was chosen.
+func (v *visit) upload(file, into string) error {
+	if v.r.MultipartForm == nil || len(v.r.MultipartForm.File[file]) == 0 || v.r.MultipartForm.File[file][0].Filename == "" {
+		return nil
+	}
+	if v.form.Value(into) != "" {
+		return plane.Invalid(file, "give a file or type, not both", "empty the one you do not want")
+	}
+	chosen := v.r.MultipartForm.File[file][0]
+	if chosen.Size > uploadSize {
+		return plane.Invalid(file, fmt.Sprintf("is larger than %d MiB", uploadSize>>20), "a .env file holds a line for each variable")
+	}
+	at, err := chosen.Open()
+	if err != nil {
+		return fmt.Errorf("open the uploaded file: %w", err)
+	}
+	defer at.Close()
+	raw, err := io.ReadAll(at)
+	if err != nil {
+		return fmt.Errorf("read the uploaded file: %w", err)
+	}
+	if text := string(raw); isText(text) {
+		v.form.Values.Set(into, strings.TrimPrefix(text, "\uFEFF"))
+		return nil
+	}
+	return plane.Invalid(file, "holds bytes that are not text", "choose a .env file, in UTF-8")
+}
 
 // At is what is wrong with the field, or nil.
 func (f Form) At(name string) *plane.Error {

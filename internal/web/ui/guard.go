@@ -84,11 +84,21 @@ func (u *UI) readForm(v *visit) error {
 		_ = answer.SetReadDeadline(time.Now().Add(formTime)) // where it cannot be set, the server's own limit holds
 		defer func() { _ = answer.SetReadDeadline(time.Time{}) }()
 	}
-	if err := v.r.ParseForm(); err != nil {
+	if err := parse(v.r); err != nil {
 		return plane.Invalid("", "the form could not be read", fmt.Sprintf("a form may hold %d MiB of text", formSize>>20))
 	}
 	v.form = Form{Values: v.r.PostForm}
 	return readable(v.r.URL, v.r.Form)
+}
+
+// parse reads both forms a browser sends; a file is kept in memory, which the
+// body's bound holds for.
+func parse(r *http.Request) error {
+	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	if r.Method == http.MethodGet || !strings.EqualFold(strings.TrimSpace(kind), "multipart/form-data") {
+		return r.ParseForm()
+	}
+	return r.ParseMultipartForm(2 * formSize)
 }
 
 // readable refuses bytes that no text holds: one database would look for them,

@@ -45,6 +45,8 @@ func (u *UI) Routes() []Route {
 		{"POST", "/apps/new", auth.AppWrite, u.createApp},
 		{"GET", "/apps/{name}", auth.AppRead, u.app},
 		{"POST", "/apps/{name}/remove", auth.AppWrite, u.removeApp},
+		{"GET", "/apps/{name}/settings", auth.AppWrite, u.appSettings},
+		{"POST", "/apps/{name}/settings", auth.AppWrite, u.changeApp},
 
 		{"GET", "/apps/{name}/deployments", auth.DeploymentRead, u.deployments},
 		{"POST", "/apps/{name}/deployments", auth.DeploymentWrite, u.deploy},

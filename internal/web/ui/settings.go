@@ -15,8 +15,8 @@ import (
 type balancerSettingsView struct {
 	balancerPage
 	Methods []methodCard
-	Was     string // fingerprint of what the form was filled from
-	Look    bool   // consequences are shown, and can be agreed to
+	Was     control.Seen // what the form was filled from
+	Look    bool         // consequences are shown, and can be agreed to
 	Diff    []diffLine
 	Path    string // of the file that is compared
 	Told    []string
@@ -40,7 +40,7 @@ func (u *UI) loadBalancerSettings(v *visit) (*balancerSettingsView, error) {
 		return nil, err
 	}
 	return &balancerSettingsView{
-		balancerPage: p, Methods: methodCards(chosenMethod(v.form, p.LB.Method)), Was: strings.Join(settingsOf(p.LB), "|"),
+		balancerPage: p, Methods: methodCards(chosenMethod(v.form, p.LB.Method)), Was: control.SeenBalancer(p.LB.LoadBalancer, p.LB.Path),
 	}, nil
 }
 
@@ -63,12 +63,13 @@ func (u *UI) setBalancer(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if was := v.form.Value("was"); was != shown.Was {
+	if was := control.Seen(v.form.Value("was")); was != shown.Was {
 		return v.again(changedMeanwhile(shown.LB), u.balancerSettings)
 	}
 	if !v.form.Checked("agreed") || v.form.Value("agreed") != agreement(ch) {
 		return u.lookAtSettings(v, shown, ch)
 	}
+	ch.Seen = shown.Was
 	done, err := u.control.SetBalancer(v.ctx(), v.actor, v.path("name"), ch)
 	return v.steered(done, err, shown.Home(), u.balancerSettings)
 }

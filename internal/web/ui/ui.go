@@ -30,6 +30,7 @@ type Control interface {
 	BackendVerbs
 	CareVerbs
 	AppVerbs
+	AppSettingsVerbs
 	DeploymentVerbs
 	ServerVerbs
 	VariableVerbs

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/serverplane/serverplane/internal/auth"
 	"github.com/serverplane/serverplane/internal/control"
 	"github.com/serverplane/serverplane/internal/dotenv"
 	"github.com/serverplane/serverplane/internal/plane"
@@ -16,8 +15,9 @@ import (
 // VariableVerbs are the verbs about an app's environment variables.
 type VariableVerbs interface {
 	Variables(ctx context.Context, actor plane.Actor, app string, reveal bool) ([]control.VariableView, error)
-	SetVariables(ctx context.Context, actor plane.Actor, app string, values map[string]string) error
-	UnsetVariables(ctx context.Context, actor plane.Actor, app string, names []string) error
+	CompareVariables(ctx context.Context, actor plane.Actor, app string, values map[string]string) (map[string]control.VariableChange, error)
+	SetVariablesSeen(ctx context.Context, actor plane.Actor, app string, seen control.Seen, values map[string]string) error
+	UnsetVariablesSeen(ctx context.Context, actor plane.Actor, app string, seen control.Seen, names []string) error
 	ApplyVariables(ctx context.Context, actor plane.Actor, app string) (*plane.Run, error)
 }
 
@@ -28,6 +28,7 @@ type variablesView struct {
 	Variables []control.VariableView
 	Revealed  bool
 	Changes   []variableChange // what was typed would change; shown before it is kept
+	Seen      control.Seen
 }
 
 // Shown names the text whose changes are shown, so that no other is kept.
@@ -51,7 +52,8 @@ func (u *UI) variables(v *visit) error { return u.showVariables(v, false, nil) }
 func (u *UI) revealVariables(v *visit) error { return u.showVariables(v, true, nil) }
 
 // showVariables masks values in the door already, whatever the verb answers.
-func (u *UI) showVariables(v *visit, reveal bool, changes []variableChange) error {
+// What values would change is compared with what the page shows, or newer.
+func (u *UI) showVariables(v *visit, reveal bool, values map[string]string) error {
 	app, err := u.control.App(v.ctx(), v.actor, v.path("name"))
 	if err != nil {
 		return err
@@ -65,14 +67,25 @@ func (u *UI) showVariables(v *visit, reveal bool, changes []variableChange) erro
 			all[i].Value = ""
 		}
 	}
-	shown := &variablesView{page: u.page(v, "Environment Variables of "+app.Name), Tabs: tabs{app.Name, "environment"}, App: app, Variables: all, Revealed: reveal, Changes: changes}
+	shown := &variablesView{
+		page: u.page(v, "Environment Variables of "+app.Name), Tabs: tabs{app.Name, "environment"}, App: app, Variables: all, Revealed: reveal,
+		Seen: control.SeenVariables(all),
+	}
 	shown.Area = "apps"
+	if len(values) > 0 {
+		if shown.Changes, err = u.changesOf(v, values); err != nil {
+			return err
+		}
+	}
 	return u.show(v, "environment.html", shown)
 }
 
-// setVariables shows first what the typed lines change, and keeps them when the
-// same lines are sent again.
+// setVariables shows first what the lines change, and keeps them when the same
+// lines are sent again. A file's lines are put where they could have been typed.
 func (u *UI) setVariables(v *visit) error {
+	if err := v.upload("file", "text"); err != nil {
+		return v.again(err, u.variables)
+	}
 	values, err := dotenv.Parse(v.form.Value("text"))
 	if err != nil {
 		return v.again(plane.Invalid("text", err.Error(), "one NAME=value on a line, as in a .env file"), u.variables)
@@ -81,47 +94,29 @@ func (u *UI) setVariables(v *visit) error {
 		return v.again(plane.Invalid("text", "holds no variable", "one NAME=value on a line, as in a .env file"), u.variables)
 	}
 	if word(v.form, "shown") != digest(v.form.Value("text")) {
-		changes, err := u.changesOf(v, values)
-		if err != nil {
-			return err
-		}
-		return u.showVariables(v, false, changes)
+		return u.showVariables(v, false, values)
 	}
-	if err := u.control.SetVariables(v.ctx(), v.actor, v.path("name"), values); err != nil {
+	if err := u.control.SetVariablesSeen(v.ctx(), v.actor, v.path("name"), control.Seen(word(v.form, "seen")), values); err != nil {
 		return v.again(err, u.variables)
 	}
 	return v.see(variablesHome(v.path("name")), "variables")
 }
 
-// changesOf compares without showing. Who may not see values is told only that
-// a variable is set again.
 func (u *UI) changesOf(v *visit, values map[string]string) ([]variableChange, error) {
-	reveal := auth.Allow(v.actor.Role, auth.VariableReveal)
-	all, err := u.control.Variables(v.ctx(), v.actor, v.path("name"), reveal)
+	all, err := u.control.CompareVariables(v.ctx(), v.actor, v.path("name"), values)
 	if err != nil {
 		return nil, err
 	}
-	now := map[string]control.VariableView{}
-	for _, one := range all {
-		now[one.Name] = one
-	}
+	looks := map[control.VariableChange]string{control.VariableAdded: "good", control.VariableReplaced: "warn", control.VariableStays: "off"}
 	var changes []variableChange
-	for _, name := range slices.Sorted(maps.Keys(values)) {
-		was, known := now[name]
-		switch {
-		case !known:
-			changes = append(changes, variableChange{name, "added", "good"})
-		case reveal && was.Value == values[name]:
-			changes = append(changes, variableChange{name, "stays as it is", "off"})
-		default:
-			changes = append(changes, variableChange{name, "replaced", "warn"})
-		}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		changes = append(changes, variableChange{name, string(all[name]), looks[all[name]]})
 	}
 	return changes, nil
 }
 
 func (u *UI) unsetVariables(v *visit) error {
-	if err := u.control.UnsetVariables(v.ctx(), v.actor, v.path("name"), []string{word(v.form, "variable")}); err != nil {
+	if err := u.control.UnsetVariablesSeen(v.ctx(), v.actor, v.path("name"), control.Seen(word(v.form, "seen")), []string{word(v.form, "variable")}); err != nil {
 		return v.again(err, u.variables)
 	}
 	return v.see(variablesHome(v.path("name")), "variables")

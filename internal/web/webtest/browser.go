@@ -1,8 +1,12 @@
 package webtest
 
 import (
+	"bytes"
+	"fmt"
 	"io"
+	"mime/multipart"
 	"net/http"
+	"net/textproto"
 	"net/url"
 	"strings"
 	"testing"
@@ -40,17 +44,45 @@ func (b *Browser) Post(path string, pairs ...string) *Answer {
 	return b.ask(http.MethodPost, path, form)
 }
 
+// Upload sends a form with a file in the field file; the others are name and
+// value by turns. Without a name no file was chosen.
+func (b *Browser) Upload(path, name, contents string, pairs ...string) *Answer {
+	b.t.Helper()
+	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	part := textproto.MIMEHeader{"Content-Disposition": {fmt.Sprintf(`form-data; name="file"; filename=%q`, name)}}
+	to, err := form.CreatePart(part)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	_, _ = io.WriteString(to, contents)
+	for i := 0; i+1 < len(pairs); i += 2 {
+		_ = form.WriteField(pairs[i], pairs[i+1])
+	}
+	_ = form.Close()
+	return b.send(http.MethodPost, path, form.FormDataContentType(), &body)
+}
+
 // Ask sends a request with the method, without a form.
 func (b *Browser) Ask(method, path string) *Answer { return b.ask(method, path, url.Values{}) }
 
 func (b *Browser) ask(method, path string, form url.Values) *Answer {
 	b.t.Helper()
-	req, err := http.NewRequest(method, b.url+path, strings.NewReader(form.Encode()))
+	kind := ""
+	if form != nil {
+		kind = "application/x-www-form-urlencoded"
+	}
+	return b.send(method, path, kind, strings.NewReader(form.Encode()))
+}
+
+func (b *Browser) send(method, path, kind string, body io.Reader) *Answer {
+	b.t.Helper()
+	req, err := http.NewRequest(method, b.url+path, body)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	if form != nil {
-		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if kind != "" {
+		req.Header.Set("Content-Type", kind)
 		req.Header.Set("Sec-Fetch-Site", "same-origin")
 	}
 	for name, values := range b.Header {
@@ -64,12 +96,12 @@ func (b *Browser) ask(method, path string, form url.Values) *Answer {
 		b.t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
+	answer, err := io.ReadAll(resp.Body)
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	b.keep(resp)
-	return &Answer{t: b.t, what: method + " " + path, Status: resp.StatusCode, Header: resp.Header, Body: string(body)}
+	return &Answer{t: b.t, what: method + " " + path, Status: resp.StatusCode, Header: resp.Header, Body: string(answer)}
 }
 
 func (b *Browser) keep(resp *http.Response) {

@@ -219,6 +219,12 @@ func (p *Panel) ChangeApp(_ context.Context, _ plane.Actor, name string, c contr
 	return app().App, p.called("ChangeApp", c)
 }
 
+// ChangeAppSeen changes nothing.
+func (p *Panel) ChangeAppSeen(_ context.Context, _ plane.Actor, name string, seen control.Seen, c control.AppChange) (plane.App, error) {
+	p.about("ChangeAppSeen", name+" "+string(seen))
+	return app().App, p.called("ChangeAppSeen", c)
+}
+
 // RemoveApp starts the Run.
 func (p *Panel) RemoveApp(_ context.Context, _ plane.Actor, name string) (plane.Run, error) {
 	return p.start("RemoveApp", name)
@@ -240,7 +246,36 @@ func (p *Panel) UnsetVariables(_ context.Context, _ plane.Actor, app string, nam
 // drop it.
 func (p *Panel) Variables(_ context.Context, _ plane.Actor, app string, reveal bool) ([]control.VariableView, error) {
 	p.about("Variables", app)
-	return []control.VariableView{{Name: "KEY", Value: "hunter2", Length: 7, UpdatedAt: At()}}, p.called("Variables", reveal)
+	return []control.VariableView{{Name: "KEY", Value: "hunter2", Length: 7, Version: "v1", UpdatedAt: At()}}, p.called("Variables", reveal)
+}
+
+// SetVariablesSeen records them.
+func (p *Panel) SetVariablesSeen(_ context.Context, _ plane.Actor, app string, seen control.Seen, values map[string]string) error {
+	p.about("SetVariablesSeen", app+" "+string(seen))
+	return p.called("SetVariablesSeen", values)
+}
+
+// UnsetVariablesSeen does nothing.
+func (p *Panel) UnsetVariablesSeen(_ context.Context, _ plane.Actor, app string, seen control.Seen, names []string) error {
+	p.about("UnsetVariablesSeen", app+" "+string(seen))
+	return p.called("UnsetVariablesSeen", names)
+}
+
+// CompareVariables knows that KEY is hunter2.
+func (p *Panel) CompareVariables(_ context.Context, _ plane.Actor, app string, values map[string]string) (map[string]control.VariableChange, error) {
+	p.about("CompareVariables", app)
+	all := map[string]control.VariableChange{}
+	for name, value := range values {
+		switch {
+		case name != "KEY":
+			all[name] = control.VariableAdded
+		case value == "hunter2":
+			all[name] = control.VariableStays
+		default:
+			all[name] = control.VariableReplaced
+		}
+	}
+	return all, p.called("CompareVariables", values)
 }
 
 // ApplyVariables starts the Run.
