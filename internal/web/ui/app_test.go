@@ -1,6 +1,7 @@
 package ui_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/serverplane/serverplane/internal/control"
@@ -71,4 +72,25 @@ func TestServerPages(t *testing.T) {
 		t.Errorf("wish %+v", w)
 	}
 	b.Post("/servers/s1/remove", "confirm", "s1").Leads("/servers")
+}
+
+func TestADeploymentShowsItsLogServerByServer(t *testing.T) {
+	l := newLab(t)
+	l.panel.Say(plane.EventStep, "", "build everywhere")
+	l.panel.Say(plane.EventOutput, "s1", "added 3 packages <b>")
+	l.panel.Say(plane.EventOutput, "s2", "added 4 packages")
+	l.panel.Say(plane.EventLog, "", "a word of the panel")
+	b := l.as(plane.RoleViewer)
+	const page = "/apps/web/deployments/dep_1"
+	b.Get(page).Is(200, "added 3 packages &lt;b&gt;", "added 4 packages", "a word of the panel", `aria-current="true">all servers`, `href="/apps/web/deployments/dep_1?server=s1"`, "Whole log as text")
+	b.Get(page+"?server=s2").Is(200, "build everywhere", "added 4 packages").Lacks("added 3 packages", "a word of the panel")
+
+	next := l.stream(t.Context(), plane.RoleViewer, "/live?page=deployment&of=web+dep_1+run_1+s2&seen=3", "")
+	l.panel.Say(plane.EventOutput, "s1", "not for s2")
+	l.panel.Say(plane.EventOutput, "s2", "for s2")
+	l.hub.Publish(control.TopicRun("run_1"))
+	if text := until(t, next, "for s2"); strings.Contains(text, "not for") || !strings.Contains(text, "id: 6") {
+		t.Errorf("came: %s", text)
+	}
+	l.as(plane.RoleViewer).Get("/live?page=deployment&of=web+dep_1+run_9").Is(409, "Another Run carries the deployment on.")
 }

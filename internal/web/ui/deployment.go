@@ -2,6 +2,8 @@ package ui
 
 import (
 	"context"
+	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/serverplane/serverplane/internal/control"
@@ -73,42 +75,123 @@ func (u *UI) deploy(v *visit) error {
 
 type deploymentView struct {
 	page
-	Tabs   tabs
-	App    control.AppView
-	D      control.DeploymentView
-	Steps  []Step
-	Cancel bool // it can be asked to stop
-	Back   bool // the app can go back to it
+	Tabs    tabs
+	App     control.AppView
+	D       control.DeploymentView
+	Steps   []Step
+	Percent int  // of the steps
+	Cancel  bool // it can be asked to stop
+	Back    bool // the app can go back to it
+	Lines   []plane.Event
+	Skipped bool     // lines before the first that is shown
+	Servers []choice // whose lines are shown
 }
 
 func (u *UI) deployment(v *visit) error {
-	shown, err := u.loadDeployment(v, v.path("name")+" "+v.path("id"))
+	read, err := u.loadDeployment(v, deploymentOf{app: v.path("name"), id: v.path("id")}.String())
 	if err != nil {
 		return err
 	}
-	shown.base().Stream = streamOf("deployment", v.path("name")+" "+v.path("id"), 0)
+	shown := read.(*deploymentView) //nolint:forcetypeassert // made a line before
+	of := deploymentOf{app: shown.App.Name, id: shown.D.ID, run: shown.D.RunID, server: v.query("server")}
+	shown.Servers = logChoices(shown.D, of.server)
+	seen := int64(0)
+	if of.run != "" {
+		lines, last, err := u.lastLines(v, of.run)
+		if err != nil {
+			return err
+		}
+		seen, shown.Skipped, shown.Lines = last, skipped(lines), of.lines(lines)
+	}
+	shown.Stream = streamOf("deployment", of.String(), seen)
 	return u.show(v, "deployment.html", shown)
 }
 
-// loadDeployment reads one deployment; of is the app's name and the id.
-func (u *UI) loadDeployment(v *visit, of string) (view, error) {
-	name, id, _ := strings.Cut(of, " ")
-	a, err := u.control.App(v.ctx(), v.actor, name)
+// deploymentOf names what a deployment's page shows: the lines of one server of
+// it, or of all, from the log of the Run that works on it.
+type deploymentOf struct{ app, id, run, server string }
+
+func (of deploymentOf) String() string {
+	return strings.Join([]string{of.app, of.id, of.run, of.server}, " ")
+}
+
+func readDeploymentOf(text string) deploymentOf {
+	parts := append(strings.Split(text, " "), "", "", "", "")
+	return deploymentOf{parts[0], parts[1], parts[2], parts[3]}
+}
+
+// topics are the hints upon which a deployment's page may have changed.
+func (of deploymentOf) topics() []string {
+	return []string{control.TopicQueue, control.TopicRun(of.run)}
+}
+
+// lines are those of the server, and the steps all servers take together.
+func (of deploymentOf) lines(all []plane.Event) []plane.Event {
+	if of.server == "" {
+		return all
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(e plane.Event) bool {
+		return e.Server != of.server && (e.Server != "" || e.Kind != plane.EventStep)
+	})
+}
+
+func logChoices(d control.DeploymentView, here string) []choice {
+	at := "/apps/" + url.PathEscape(d.AppName) + "/deployments/" + url.PathEscape(d.ID)
+	all := []choice{{Text: "all servers", Address: at, Here: here == ""}}
+	for _, p := range d.Parts {
+		all = append(all, choice{Text: p.Server, Address: at + "?server=" + url.QueryEscape(p.Server), Here: here == p.Server})
+	}
+	return all
+}
+
+// tailDeployment is what the log got since, for the stream. A deployment that a
+// new Run carries on begins a new log: the page is loaded anew.
+func (u *UI) tailDeployment(v *visit, text string, seen int64) (any, int64, error) {
+	of := readDeploymentOf(text)
+	d, err := u.control.Deployment(v.ctx(), v.actor, of.id)
+	if err != nil {
+		return nil, 0, err
+	}
+	if d.RunID != of.run {
+		return nil, 0, plane.Conflict("another Run carries the deployment on", "load the page again")
+	}
+	lines, err := u.control.Events(v.ctx(), v.actor, of.run, seen, 0)
+	if err != nil || len(lines) == 0 {
+		return nil, 0, err
+	}
+	return of.lines(lines), lines[len(lines)-1].Seq, nil
+}
+
+// loadDeployment reads one deployment, without its log.
+func (u *UI) loadDeployment(v *visit, text string) (view, error) {
+	of := readDeploymentOf(text)
+	a, err := u.control.App(v.ctx(), v.actor, of.app)
 	if err != nil {
 		return nil, err
 	}
-	d, err := u.control.Deployment(v.ctx(), v.actor, id)
+	d, err := u.control.Deployment(v.ctx(), v.actor, of.id)
 	if err != nil {
 		return nil, err
 	}
 	if d.AppID != a.ID {
-		return nil, plane.NotFound("deployment", id)
+		return nil, plane.NotFound("deployment", of.id)
 	}
-	shown := &deploymentView{page: u.page(v, "Deployment of "+a.Name), Tabs: tabs{a.Name, "deployments"}, App: a, D: d, Steps: stepsOfDeployment(d)}
+	shown := &deploymentView{page: u.page(v, "Deployment of "+a.Name), Tabs: tabs{a.Name, "deployments"}, App: a, D: d, Steps: stepsOfDeployment(d), Percent: percentOf(d.Steps)}
 	shown.Area = "apps"
 	shown.Cancel = !d.State.Ended()
 	shown.Back = d.State == plane.DeploymentCompleted && !d.Live
 	return shown, nil
+}
+
+// percentOf counts the steps that are done.
+func percentOf(steps []control.StepView) int {
+	done := 0
+	for _, s := range steps {
+		if s.State == control.StepDone {
+			done++
+		}
+	}
+	return 100 * done / max(1, len(steps))
 }
 
 func (u *UI) cancelDeployment(v *visit) error {

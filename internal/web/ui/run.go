@@ -123,11 +123,7 @@ func (u *UI) run(v *visit) error {
 
 // loadRunPage is loadRun with the log as it is now.
 func (u *UI) loadRunPage(v *visit, id string) (*runView, error) {
-	_, last, err := u.control.RunSteps(v.ctx(), v.actor, id)
-	if err != nil {
-		return nil, err
-	}
-	lines, err := u.control.Events(v.ctx(), v.actor, id, max(0, last-logShown), 0)
+	lines, last, err := u.lastLines(v, id)
 	if err != nil {
 		return nil, err
 	}
@@ -135,16 +131,27 @@ func (u *UI) loadRunPage(v *visit, id string) (*runView, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n := len(lines); n > 0 {
-		last = lines[n-1].Seq
-		shown.Skipped = lines[0].Seq > 1
-	}
-	shown.Lines = lines
+	shown.Lines, shown.Skipped = lines, skipped(lines)
 	if !shown.Run.State.Ended() {
 		shown.Stream = streamOf("run", id, last)
 	}
 	return shown, nil
 }
+
+// lastLines are the last lines of a Run's log and the seq of the last one.
+func (u *UI) lastLines(v *visit, run string) ([]plane.Event, int64, error) {
+	_, last, err := u.control.RunSteps(v.ctx(), v.actor, run)
+	if err != nil {
+		return nil, 0, err
+	}
+	lines, err := u.control.Events(v.ctx(), v.actor, run, max(0, last-logShown), 0)
+	if n := len(lines); n > 0 {
+		last = lines[n-1].Seq
+	}
+	return lines, last, err
+}
+
+func skipped(lines []plane.Event) bool { return len(lines) > 0 && lines[0].Seq > 1 }
 
 func (u *UI) loadRun(v *visit, id string) (view, error) { return u.readRun(v, id) }
 

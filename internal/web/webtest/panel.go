@@ -289,7 +289,7 @@ func (p *Panel) ApplyVariables(_ context.Context, _ plane.Actor, app string) (*p
 
 func deployment() plane.Deployment {
 	return plane.Deployment{
-		ID: "dep_1", RunID: "run_1", Trigger: plane.TriggerManual, Ref: "main", Commit: "0123456789012345678901234567890123456789",
+		ID: "dep_1", AppID: "app_1", RunID: "run_1", Trigger: plane.TriggerManual, Ref: "main", Commit: "0123456789012345678901234567890123456789",
 		Author: "Ann", Subject: "Begin", ReleaseID: "20260304050607-0123456", Slot: plane.SlotA, Variables: []byte("hunter2"),
 		Parts: []plane.Part{{Server: "s1", State: plane.PartLive, Since: At()}},
 		State: plane.DeploymentCompleted, Actor: "me@example.com", CreatedAt: At(), StartedAt: At(), LiveAt: At(), FinishedAt: At().Add(time.Minute),
