@@ -2,6 +2,8 @@ package plane
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -131,6 +133,21 @@ type Survey struct {
 	AptLock              string   `json:"apt_lock"` // who holds it, or empty
 	Panel                string   `json:"panel"`    // id of the panel that manages it already, or empty
 	Node                 string   `json:"node"`     // version of Node.js, or empty
+}
+
+// Fingerprint names the pinned host key as ssh-keygen -l does, and Type its
+// kind; both are empty where none is pinned.
+func (s Server) Fingerprint() (fingerprint, kind string) {
+	parts := strings.Fields(s.HostKey)
+	if len(parts) < 2 {
+		return "", ""
+	}
+	raw, err := base64.StdEncoding.DecodeString(parts[1])
+	if err != nil {
+		return "", ""
+	}
+	sum := sha256.Sum256(raw)
+	return "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:]), parts[0]
 }
 
 // Socket is one listening socket.

@@ -134,3 +134,16 @@ func TestHeard(t *testing.T) {
 		}
 	}
 }
+
+// As ssh-keygen -l shows the same key.
+func TestFingerprint(t *testing.T) {
+	line := "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ3JBFnPjyC2dnKpSUGRKcoKlFpxlyE5u60mFP9xvJ5A comment"
+	if got, kind := (plane.Server{HostKey: line}).Fingerprint(); got != "SHA256:Uo0tfPg9ki+qClLUCK2R6zl2YZ8aL9KEQ94Sfk6T5Ao" || kind != "ssh-ed25519" {
+		t.Errorf("%q, %q", got, kind)
+	}
+	for _, line := range []string{"", "ssh-ed25519", "ssh-ed25519 !!!"} {
+		if got, kind := (plane.Server{HostKey: line}).Fingerprint(); got != "" || kind != "" {
+			t.Errorf("%q: %q, %q", line, got, kind)
+		}
+	}
+}

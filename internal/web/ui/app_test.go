@@ -71,7 +71,24 @@ func TestServerPages(t *testing.T) {
 	if w := l.panel.Wish("AddServer").(control.ServerWish); w.HostKey != "SHA256:abc" || w.SSHPort != 22 || w.Key != nil {
 		t.Errorf("wish %+v", w)
 	}
+	b.Post("/servers/s1/remove", "confirm", "wrong").Is(422, `id="confirm-error"`)
 	b.Post("/servers/s1/remove", "confirm", "s1").Leads("/servers")
+	b.Get("/servers").Is(200, "Removed.")
+}
+
+func TestServerIsLookedAtAgain(t *testing.T) {
+	l := newLab(t)
+	b := l.as(plane.RoleAdmin)
+	b.Get("/servers/s1").Is(200, "Look again", "Host key", "ssh-ed25519 <code>SHA256:", "tcp 22", "other machines", "step 1 of 4: build")
+	b.Post("/servers/s1/survey").Leads("/servers/s1")
+	b.Get("/servers/s1").Is(200, "Looked again.")
+	l.panel.Fail("SurveyServer", plane.Unavailable("the server cannot be reached", "check its address"))
+	b.Post("/servers/s1/survey").Is(503, "The server cannot be reached.", "Found on it")
+	v := l.as(plane.RoleViewer)
+	v.Get("/servers/s1").Is(200).Lacks("Look again")
+	v.Post("/servers/s1/survey").Is(403)
+	v.Get("/panel-key").Is(200, "ssh-ed25519 AAAA serverplane", "authorized_keys")
+	v.Get("/servers").Is(200, `href="/panel-key"`)
 }
 
 func TestADeploymentShowsItsLogServerByServer(t *testing.T) {

@@ -11,6 +11,7 @@ var flashes = map[string]string{
 	"variables":  "Kept. In force with the next deployment, or at once with Apply now.",
 	"removed":    "Removed.",
 	"saved":      "Saved.",
+	"surveyed":   "Looked again. What was found is below; nothing was changed.",
 	"in-force":   "Done, and in force at the entry.",
 	"unchanged":  "Nothing was changed: it is so already.",
 	"goes-on":    "Wished, but not in force yet: this Run goes on with it.",

@@ -37,6 +37,8 @@ func (u *UI) Routes() []Route {
 		{"GET", "/servers/new", auth.ServerWrite, u.newServer},
 		{"POST", "/servers/new", auth.ServerWrite, u.addServer},
 		{"GET", "/servers/{name}", auth.ServerRead, u.server},
+		{"GET", "/panel-key", auth.PanelRead, u.panelKey},
+		{"POST", "/servers/{name}/survey", auth.ServerWrite, u.surveyServer},
 		{"POST", "/servers/{name}/provision", auth.ServerWrite, u.provisionServer},
 		{"POST", "/servers/{name}/remove", auth.ServerWrite, u.removeServer},
 

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/serverplane/serverplane/internal/control"
 	"github.com/serverplane/serverplane/internal/plane"
@@ -17,6 +19,7 @@ type ServerVerbs interface {
 	PanelKey(ctx context.Context, actor plane.Actor) (string, error)
 	HostKey(ctx context.Context, actor plane.Actor, address string, port int) (plane.HostKey, error)
 	AddServer(ctx context.Context, actor plane.Actor, w control.ServerWish) (plane.Server, plane.Run, error)
+	SurveyServer(ctx context.Context, actor plane.Actor, name string) (plane.Survey, error)
 	RemoveServer(ctx context.Context, actor plane.Actor, name string, forget bool) error
 }
 
@@ -117,6 +120,40 @@ type serverView struct {
 	page
 	Server control.ServerView
 	Runs   []control.RunView // newest first
+	Open   *control.RunView  // that works on it now, or nil
+	Key    plane.HostKey     // the pinned one
+}
+
+// Percent is how far the Run that works on it is.
+func (s *serverView) Percent() int { return percent(*s.Open) }
+
+// Gone tells whether left-overs on the server can be written off.
+func (s *serverView) Gone() bool {
+	return s.Server.State == plane.ServerUnreachable || s.Server.State == plane.ServerFailed
+}
+
+// Inside are the sockets that only the server itself reaches.
+func (s *serverView) Inside() []plane.Socket {
+	return slices.DeleteFunc(slices.Clone(s.Server.Survey.Listening), plane.Socket.Outside)
+}
+
+// Trouble is what was found that will be in the way, in words.
+func (s *serverView) Trouble() []string {
+	found := s.Server.Survey
+	var all []string
+	if taken := found.Port80Taken(); taken != "" {
+		all = append(all, "Port 80 is held by "+taken+": the server can be a backend, not a primary.")
+	}
+	if found.AptLock != "" {
+		all = append(all, "Packages are being changed by "+found.AptLock+": preparing waits for it.")
+	}
+	if offset := found.ClockOffset.Std().Abs(); offset > 5*time.Second {
+		all = append(all, "Its clock is "+lasting(offset)+" off: let it be set by NTP.")
+	}
+	if found.MemoryMiB > 0 && found.MemoryMiB < 1024 && found.SwapMiB == 0 {
+		all = append(all, "It has little memory and no swap: a build may be ended for want of it.")
+	}
+	return all
 }
 
 // Outside are the sockets that other machines reach.
@@ -140,10 +177,14 @@ func (u *UI) loadServer(v *visit, name string) (view, error) {
 	}
 	shown := &serverView{page: u.page(v, s.Name), Server: s}
 	shown.Area = "servers"
+	shown.Key.Fingerprint, shown.Key.Type = s.Fingerprint()
 	runs, err := u.control.Runs(v.ctx(), v.actor, control.RunFilter{Limit: runsShown})
 	for _, r := range runs {
 		if slices.Contains(r.ServerNames, name) && len(shown.Runs) < recentShown {
 			shown.Runs = append(shown.Runs, r)
+			if !r.State.Ended() && shown.Open == nil {
+				shown.Open = &r
+			}
 		}
 	}
 	return shown, err
@@ -155,6 +196,30 @@ func (u *UI) provisionServer(v *visit) error {
 		return v.again(err, u.server)
 	}
 	return v.see("/runs/"+run.ID, "")
+}
+
+// surveyServer looks again, within the request: it takes a second or two.
+func (u *UI) surveyServer(v *visit) error {
+	if _, err := u.control.SurveyServer(v.ctx(), v.actor, v.path("name")); err != nil {
+		return v.again(err, u.server)
+	}
+	return v.see("/servers/"+url.PathEscape(v.path("name")), "surveyed")
+}
+
+type panelKeyView struct {
+	page
+	Key string
+}
+
+// panelKey shows what a server must let in before it is added without a password.
+func (u *UI) panelKey(v *visit) error {
+	key, err := u.control.PanelKey(v.ctx(), v.actor)
+	if err != nil {
+		return err
+	}
+	shown := &panelKeyView{page: u.page(v, "The panel's key"), Key: key}
+	shown.Area = "servers"
+	return u.show(v, "panel-key.html", shown)
 }
 
 func (u *UI) removeServer(v *visit) error {
