@@ -79,10 +79,8 @@ func visible(r rune, at string) string {
 		return fmt.Sprintf(`\x%02x`, at[0])
 	case r == '\t':
 		return "\t"
-	case r < 0x20:
-		return string(0x2400 + r) // the picture Unicode has for it
-	case r == 0x7f:
-		return "\u2421"
+	case r < 0x20, r == 0x7f:
+		return "^" + string(r^0x40) // as cat -v shows it, since few fonts have a picture
 	case unicode.Is(unicode.Cc, r), unicode.Is(unicode.Bidi_Control, r), r == '\u2028', r == '\u2029':
 		return fmt.Sprintf("<U+%04X>", r)
 	}

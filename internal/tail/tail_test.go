@@ -136,7 +136,7 @@ func TestAFileThatComesLater(t *testing.T) {
 	s := start(t, map[string]any{"files": []any{map[string]any{"path": path, "from": "access"}}, "lines": 5, "follow": true, "seconds": 60, "rate": 100})
 	write(t, path, "\x1b[31mhostile\x00 \xff "+strings.Repeat("x", 100_000))
 	got := s.next()
-	if !strings.HasPrefix(got, `access ␛[31mhostile␀ \xff xxx`) || len(got) > plane.MaxLogText+100 || !strings.Contains(got, "cut") {
+	if !strings.HasPrefix(got, `access ^[[31mhostile^@ \xff xxx`) || len(got) > plane.MaxLogText+100 || !strings.Contains(got, "cut") {
 		t.Errorf("%d bytes: %.60q", len(got), got)
 	}
 	s.hold.Close()
@@ -241,7 +241,7 @@ func TestFailuresInWords(t *testing.T) {
 		"the connection to s1 is gone: EOF": func(context.Context, remote.Command, func(string)) (remote.Result, error) {
 			return remote.Result{}, &remote.Error{Kind: remote.KindLost, Target: "srv_1", Err: io.EOF}
 		},
-		"reading the log on s1 failed: boom␛": func(context.Context, remote.Command, func(string)) (remote.Result, error) {
+		"reading the log on s1 failed: boom^[": func(context.Context, remote.Command, func(string)) (remote.Result, error) {
 			return remote.Result{Exit: 1, Stderr: []byte("Traceback\nboom\x1b\n")}, nil
 		},
 		"server s1 has no python3": func(context.Context, remote.Command, func(string)) (remote.Result, error) {
