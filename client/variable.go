@@ -14,6 +14,7 @@ type Variable struct {
 	Value     *string   `json:"value,omitempty"`
 	Length    int       `json:"length" doc:"bytes of the value"`
 	UpdatedAt time.Time `json:"updated_at"`
+	Computed  string    `json:"computed,omitempty" doc:"what ServerPlane makes it from; it may differ by server"`
 }
 
 // Variables are values by name.

@@ -92,7 +92,7 @@ func TestOnlyBuiltinLookups(t *testing.T) {
 // TestStepsAreThere finds every program a playbook names, and compiles each as it reaches the server.
 func TestStepsAreThere(t *testing.T) {
 	named := regexp.MustCompile(`step: ([a-z_]+)`)
-	seen := map[string]bool{"server": true, "app": true}
+	seen := map[string]bool{"server": true, "app": true, "database": true}
 	for _, name := range yamlFiles(t) {
 		text, _ := fs.ReadFile(FS, name)
 		for _, found := range named.FindAllStringSubmatch(string(text), -1) {

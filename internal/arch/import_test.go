@@ -17,18 +17,19 @@ type rule struct {
 // house is the import table. A new room gets its line here first, on the
 // lowest floor that will do.
 var house = map[string]rule{
-	"internal/plane":   {"", "the domain knows nobody: everybody may rely on it, it relies on none"},
-	"internal/secret":  {"", "sealing bytes needs no idea of what they mean"},
-	"internal/stream":  {"", "a hint carries a topic and nothing else"},
-	"internal/config":  {"", "settings are read before anything else exists"},
-	"internal/nginx":   {"", "values in, text out: its own rules must hold whatever the domain lets through"},
-	"internal/files":   {"", "values in, text out: its own rules must hold whatever the domain lets through"},
-	"internal/ansible": {"", "it carries out a Play as plain data and decides nothing"},
-	"internal/remote":  {"", "it carries out a Change as plain data and decides nothing"},
-	"internal/mirror":  {"", "it keeps bare repositories and decides nothing"},
-	"client":           {"", "other people's programs import it: nothing of ours may come along"},
-	"playbooks":        {"", "it is a folder of files to embed"},
-	"playbooks/guard":  {"", "it is tested as the program a server runs"},
+	"internal/plane":     {"", "the domain knows nobody: everybody may rely on it, it relies on none"},
+	"internal/secret":    {"", "sealing bytes needs no idea of what they mean"},
+	"internal/authority": {"", "making a certificate needs no idea of what it protects"},
+	"internal/stream":    {"", "a hint carries a topic and nothing else"},
+	"internal/config":    {"", "settings are read before anything else exists"},
+	"internal/nginx":     {"", "values in, text out: its own rules must hold whatever the domain lets through"},
+	"internal/files":     {"", "values in, text out: its own rules must hold whatever the domain lets through"},
+	"internal/ansible":   {"", "it carries out a Play as plain data and decides nothing"},
+	"internal/remote":    {"", "it carries out a Change as plain data and decides nothing"},
+	"internal/mirror":    {"", "it keeps bare repositories and decides nothing"},
+	"client":             {"", "other people's programs import it: nothing of ours may come along"},
+	"playbooks":          {"", "it is a folder of files to embed"},
+	"playbooks/guard":    {"", "it is tested as the program a server runs"},
 
 	"internal/store":            {"plane", "rows become nouns of the domain and nothing more"},
 	"internal/auth":             {"plane", "who may do what depends on roles alone"},
@@ -40,7 +41,7 @@ var house = map[string]rule{
 	"internal/store/migrations": {"", "it is a folder of files to embed"},
 
 	"internal/control": {"plane store auth secret stream recipe", "a verb writes intent; if it could reach a server, a page would wait for one"},
-	"internal/runner":  {"plane store secret stream recipe ansible remote mirror probe files", "it works for rows of the store, never for a door: nothing below calls upward"},
+	"internal/runner":  {"plane store secret stream recipe ansible remote mirror probe files authority", "it works for rows of the store, never for a door: nothing below calls upward"},
 	"internal/health":  {"plane store stream probe recipe remote", "it watches and records; acting on what it sees is a Run"},
 	"internal/traffic": {"plane store stream recipe remote", "it reads and counts; it must not be able to steer what it counts"},
 

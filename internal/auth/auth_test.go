@@ -17,7 +17,7 @@ func TestRoles(t *testing.T) {
 		VariableRead: "owner admin viewer", DeploymentRead: "owner admin viewer", BalancerRead: "owner admin viewer",
 		RunRead: "owner admin viewer", LogRead: "owner admin", ServerWrite: "owner admin", AppWrite: "owner admin", VariableWrite: "owner admin",
 		VariableReveal: "owner admin", DeploymentWrite: "owner admin", BalancerWrite: "owner admin",
-		RunCancel: "owner admin", AuditRead: "owner admin", UserWrite: "owner",
+		RunCancel: "owner admin", AuditRead: "owner admin", UserWrite: "owner", DatabaseRead: "owner admin viewer", DatabaseWrite: "owner admin",
 	}
 	for _, p := range Permissions() {
 		if _, decided := may[p]; !decided {

@@ -22,6 +22,8 @@ const (
 	BalancerRead    Permission = "balancer.read" // load balancer and backends
 	BalancerWrite   Permission = "balancer.write"
 	LogRead         Permission = "log.read" // what apps and Nginx write: it may hold what visitors sent
+	DatabaseRead    Permission = "database.read"
+	DatabaseWrite   Permission = "database.write"
 	RunRead         Permission = "run.read"
 	RunCancel       Permission = "run.cancel"
 	AuditRead       Permission = "audit.read"
@@ -32,16 +34,16 @@ const (
 func Permissions() []Permission {
 	return []Permission{
 		PanelRead, ServerRead, ServerWrite, AppRead, AppWrite, VariableRead, VariableWrite, VariableReveal,
-		DeploymentRead, DeploymentWrite, BalancerRead, BalancerWrite, LogRead, RunRead, RunCancel, AuditRead, UserWrite,
+		DeploymentRead, DeploymentWrite, BalancerRead, BalancerWrite, DatabaseRead, DatabaseWrite, LogRead, RunRead, RunCancel, AuditRead, UserWrite,
 	}
 }
 
 // Allow tells whether the role may. What is not listed here is denied.
 func Allow(role plane.Role, p Permission) bool {
 	switch p {
-	case PanelRead, ServerRead, AppRead, VariableRead, DeploymentRead, BalancerRead, RunRead:
+	case PanelRead, ServerRead, AppRead, VariableRead, DeploymentRead, BalancerRead, DatabaseRead, RunRead:
 		return role == plane.RoleViewer || role == plane.RoleAdmin || role == plane.RoleOwner
-	case ServerWrite, AppWrite, VariableWrite, VariableReveal, DeploymentWrite, BalancerWrite, LogRead, RunCancel, AuditRead:
+	case ServerWrite, AppWrite, VariableWrite, VariableReveal, DeploymentWrite, BalancerWrite, DatabaseWrite, LogRead, RunCancel, AuditRead:
 		return role == plane.RoleAdmin || role == plane.RoleOwner
 	case UserWrite:
 		return role == plane.RoleOwner

@@ -275,6 +275,9 @@ func (c *Control) RemoveApp(ctx context.Context, actor plane.Actor, name string)
 		if err := refuseTwice(ctx, tx, app, plane.RunRemoveApp); err != nil {
 			return err
 		}
+		if err := refuseWithData(ctx, tx, app); err != nil {
+			return err
+		}
 		servers, err := serversOf(ctx, tx, app.ID)
 		if err != nil {
 			return err
@@ -286,6 +289,15 @@ func (c *Control) RemoveApp(ctx context.Context, actor plane.Actor, name string)
 	})
 	c.hub.Publish(TopicQueue)
 	return run, err
+}
+
+// refuseWithData holds that data goes by a wish of its own, which leaves a dump.
+func refuseWithData(ctx context.Context, tx *store.Tx, a plane.App) error {
+	all, err := tx.DatabasesOf(ctx, a.ID)
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	return plane.Conflict(fmt.Sprintf("app %q has the database %q", a.Name, all[0].Name), "db remove "+all[0].Name+" first; it leaves a dump")
 }
 
 // refuseLeaving holds that an app whose removal has begun gets no new work:

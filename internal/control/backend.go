@@ -2,9 +2,11 @@ package control
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/serverplane/serverplane/internal/plane"
 	"github.com/serverplane/serverplane/internal/store"
@@ -37,7 +39,14 @@ func (c *Control) AddBackend(ctx context.Context, actor plane.Actor, app string,
 		if err != nil {
 			return "", err
 		}
-		run, err = c.enqueue(ctx, tx, actor, onBackend(plane.RunAdd, a, b, nil))
+		if err := mayUseDatabases(ctx, tx, a, w.Acknowledge); err != nil {
+			return "", err
+		}
+		args, err := json.Marshal(map[string]any{"restart": slices.Contains(w.Acknowledge, plane.AckRestart)})
+		if err != nil {
+			return "", fmt.Errorf("describe an addition: %w", err)
+		}
+		run, err = c.enqueue(ctx, tx, actor, onBackend(plane.RunAdd, a, b, args))
 		return acknowledged(w.Acknowledge), err
 	})
 	c.hub.Publish(TopicQueue)

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"slices"
+	"strings"
 
 	"github.com/serverplane/serverplane/internal/auth"
 	"github.com/serverplane/serverplane/internal/plane"
@@ -39,6 +41,9 @@ func (c *Control) SetVariablesSeen(ctx context.Context, actor plane.Actor, app s
 		if err := c.stillVariables(ctx, tx, a.ID, seen); err != nil {
 			return err
 		}
+		if err := refuseComputed(ctx, tx, a, values); err != nil {
+			return err
+		}
 		for name, value := range values {
 			sealed, err := c.box.Seal([]byte(value), plane.SealVariable(a.ID, name))
 			if err != nil {
@@ -61,6 +66,60 @@ func (c *Control) stillVariables(ctx context.Context, tx *store.Tx, appID string
 		return err
 	}
 	return seen.still(SeenVariables(now))
+}
+
+// refuseComputed holds that nobody records what is computed of a database.
+func refuseComputed(ctx context.Context, tx *store.Tx, a plane.App, values map[string]string) error {
+	all, err := tx.DatabasesOf(ctx, a.ID)
+	if err != nil {
+		return err
+	}
+	for name := range values {
+		for _, d := range all {
+			if d.Computes(name) {
+				return plane.Invalid(name, fmt.Sprintf("is computed from database %q, and differs by server", d.Name), "leave it out; see db show "+d.Name)
+			}
+		}
+	}
+	return nil
+}
+
+// computedVariables shows what a process on the primary is given of the app's
+// databases; the host is another on backends.
+func (c *Control) computedVariables(ctx context.Context, tx *store.Tx, a plane.App, reveal bool) ([]VariableView, error) {
+	all, err := tx.DatabasesOf(ctx, a.ID)
+	if err != nil {
+		return nil, err
+	}
+	var views []VariableView
+	for _, d := range all {
+		if !d.Usable() {
+			continue
+		}
+		s, err := viewDatabase(ctx, tx, d)
+		if err != nil {
+			return nil, err
+		}
+		password, err := c.box.Unseal(d.Password, plane.SealDatabase(d.ID))
+		if err != nil {
+			return nil, fmt.Errorf("open the password of %s: %w", d.Name, err)
+		}
+		slot := a.LiveSlot
+		if slot == "" {
+			slot = plane.SlotA
+		}
+		hard, soft := recipe.ShownVariables(a, slot, d, s.Server, string(password))
+		from := fmt.Sprintf("database %s; the host is 127.0.0.1 on %s and %s on backends", d.Name, s.ServerName, s.Host)
+		maps.Copy(hard, soft)
+		for name, value := range hard {
+			v := VariableView{Computed: from, Name: name, Length: len(value), UpdatedAt: d.Since}
+			if reveal {
+				v.Value = value
+			}
+			views = append(views, v)
+		}
+	}
+	return views, nil
 }
 
 // refuseUnfit holds that all variables together can be given to a process.
@@ -113,13 +172,28 @@ func (c *Control) Variables(ctx context.Context, actor plane.Actor, app string, 
 		if err != nil {
 			return err
 		}
-		views, err = c.viewVariables(ctx, tx, a.ID, reveal)
+		if views, err = c.viewVariables(ctx, tx, a.ID, reveal); err != nil {
+			return err
+		}
+		computed, err := c.computedVariables(ctx, tx, a, reveal)
+		views = withComputed(views, computed)
 		return err
 	}
 	if reveal {
 		return views, c.change(ctx, actor, "env.reveal", app, look)
 	}
 	return views, c.store.Read(ctx, look)
+}
+
+// withComputed leaves out what is a mere default where the app has its own.
+func withComputed(own, computed []VariableView) []VariableView {
+	for _, v := range computed {
+		if !slices.ContainsFunc(own, func(o VariableView) bool { return o.Name == v.Name }) {
+			own = append(own, v)
+		}
+	}
+	slices.SortFunc(own, func(a, b VariableView) int { return strings.Compare(a.Name, b.Name) })
+	return own
 }
 
 func (c *Control) viewVariables(ctx context.Context, tx *store.Tx, appID string, reveal bool) ([]VariableView, error) {
@@ -232,6 +306,10 @@ func (c *Control) applied(ctx context.Context, tx *store.Tx, a plane.App, live p
 	var got map[string]string
 	if err := json.Unmarshal(raw, &got); err != nil {
 		return false, fmt.Errorf("read the variables of %s: %w", live.ID, err)
+	}
+	databases, err := tx.DatabasesOf(ctx, a.ID)
+	if err != nil || !slices.Equal(plane.UsesOf(databases), live.Databases) {
+		return false, err
 	}
 	return maps.Equal(wanted, got) && reflect.DeepEqual(running(a.Spec), running(live.Spec)), nil
 }

@@ -75,6 +75,16 @@ type BackendWish struct {
 	Acknowledge []string // ids of the warnings the person has read
 }
 
+// DatabaseWish is the wish for a database of an app.
+type DatabaseWish struct {
+	Name        string
+	App         string
+	Engine      plane.Engine
+	Prefix      string   // of its variables; empty for an app's first
+	Password    string   // empty: one is made
+	Acknowledge []string // ids of the warnings the person has read
+}
+
 // BackendChange names what to change about a backend; nil leaves as it is.
 type BackendChange struct {
 	Weight *int
@@ -173,8 +183,28 @@ type BalancerView struct {
 	PendingReason string
 }
 
-// VariableView is one variable; Value is empty unless revealed.
+// DatabaseView is a database with the names a person knows, and its engine.
+type DatabaseView struct {
+	plane.Database
+	AppName    string
+	ServerName string
+	Host       string // for backends; the primary uses 127.0.0.1
+	Server     plane.DatabaseServer
+	Budget     plane.Budget
+	Access     []AccessView // the primary first
+}
+
+// AccessView is one backend's way to a database.
+type AccessView struct {
+	plane.Access
+	ServerName string
+	Role       string // of the backend
+}
+
+// VariableView is one variable; Value is empty unless revealed. One with Computed
+// is made by ServerPlane, from what that says, and may differ by server.
 type VariableView struct {
+	Computed  string
 	Name      string
 	Value     string
 	Length    int    // bytes of the value

@@ -56,8 +56,9 @@ type Deployment struct {
 	Variables  []byte // sealed JSON object name -> value
 	State      DeploymentState
 	Reason     string
-	Actor      string // the person's mail address
-	Parts      []Part // what became of it on each server; the primary first
+	Actor      string        // the person's mail address
+	Parts      []Part        // what became of it on each server; the primary first
+	Databases  []DatabaseUse // what its processes were given of databases
 	CreatedAt  time.Time
 	StartedAt  time.Time
 	LiveAt     time.Time // when the switch happened

@@ -20,6 +20,7 @@ const (
 	PrefixToken      = "tok_"
 	PrefixAudit      = "aud_"
 	PrefixPanel      = "pnl_"
+	PrefixDatabase   = "dbs_"
 )
 
 // NewID returns a random id with the given prefix: 80 bits, safe in file,

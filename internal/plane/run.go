@@ -21,6 +21,13 @@ const (
 	RunSteer     RunKind = "traffic"        // waits for a wish about traffic that was not in force in time
 	RunRepair    RunKind = "backend-repair" // brings a backend to what is live; also backend on that must catch up
 	RunLeave     RunKind = "backend-remove"
+
+	RunCreateDatabase RunKind = "database-create"
+	RunSetDatabase    RunKind = "database-set"
+	RunBackup         RunKind = "database-backup"
+	RunRestore        RunKind = "database-restore"
+	RunRotate         RunKind = "database-rotate"
+	RunDropDatabase   RunKind = "database-remove"
 )
 
 // RunState is where a Run is in its life.
@@ -126,6 +133,10 @@ func CutShared(lock string) (name string, together bool) { return strings.CutSuf
 
 // PackagesLock guards apt, runtimes and the base of the firewall of a server.
 func PackagesLock(serverID string) string { return "packages:" + serverID }
+
+// DatabaseLock guards what a server's databases are as a whole: creating,
+// restoring, removing one.
+func DatabaseLock(serverID string) string { return "database:" + serverID }
 
 // SortLocks returns the locks sorted without repetition.
 func SortLocks(locks ...string) []string {

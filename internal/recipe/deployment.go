@@ -12,12 +12,13 @@ import (
 
 // Preparation is what it takes to bring one slot of an app to a started state.
 type Preparation struct {
-	Run     string
-	App     plane.App
-	Plan    plane.Deployment
-	Values  map[string]string // the plan's variables, opened
-	Seats   []Seat
-	Archive func() (io.ReadCloser, error) // the exact tree of the plan's commit
+	Run       string
+	App       plane.App
+	Plan      plane.Deployment
+	Values    map[string]string // the plan's variables, opened
+	Seats     []Seat
+	Databases []Supply
+	Archive   func() (io.ReadCloser, error) // the exact tree of the plan's commit
 }
 
 // Limits of the steps that can last.
@@ -89,13 +90,17 @@ func slotTree(p Preparation, s Seat) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	values := suppliedVariables(p, s)
 	t := newTree(files.UserName(app))
 	t.root(files.ManifestPath(app), 0o600, list, nil)
 	t.root(files.UnitPath(app, slot), 0o644, []byte(unit), nil)
-	env, err := files.Env(processVariables(p.App.Kind, p.Values))
+	env, err := files.Env(processVariables(p.App.Kind, values))
 	t.root(files.EnvPath(app, slot), 0o600, env, err)
-	env, err = files.Env(buildVariables(p.Values))
+	env, err = files.Env(buildVariables(values))
 	t.root(buildEnvPath(app, slot), 0o600, env, err)
+	if ca := authorities(p); ca != nil {
+		t.app(files.CAPath(app, slot), 0o640, ca, nil)
+	}
 	text, err := files.StartScript(p.Plan.Spec.Start)
 	t.app(files.StartPath(app, slot), 0o640, text, err)
 	text, err = files.Script(p.Plan.Spec.Build)

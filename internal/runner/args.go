@@ -15,6 +15,8 @@ type args struct {
 	Discard        bool     `json:"discard"`         // backend-remove, lb-disable: pack nothing
 	RemoveBackends bool     `json:"remove_backends"` // lb-disable
 	Without        []string `json:"without"`         // deployment: names of servers that take no part
+	Database       string   `json:"database"`        // id; database-*
+	Restart        bool     `json:"restart"`         // a person agreed to restarting a database engine
 	Rebuild        bool     `json:"rebuild"`         // deployment: build although the commit is built already
 }
 

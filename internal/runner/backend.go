@@ -27,10 +27,17 @@ type addition struct {
 func (a *addition) do(ctx context.Context) error {
 	a.steps(5)
 	a.sure = true
+	told, err := a.args()
+	if err != nil {
+		return err
+	}
 	if err := a.load(ctx); err != nil {
 		return err
 	}
 	if err := a.preflight(ctx); err != nil {
+		return err
+	}
+	if err := a.openDatabases(ctx, a.crew, a.seat, told.Restart); err != nil {
 		return err
 	}
 	if err := a.step(ctx, "build and start the live commit"); err != nil {
@@ -40,6 +47,9 @@ func (a *addition) do(ctx context.Context) error {
 		return err
 	}
 	if err := a.compareRuntimes(ctx); err != nil {
+		return err
+	}
+	if err := a.proveOwn(ctx, a.crew, a.seat, a.crew.app.LiveSlot); err != nil {
 		return err
 	}
 	if err := a.probe(ctx); err != nil {
@@ -108,17 +118,17 @@ func (a *addition) preflight(ctx context.Context) error {
 
 // measure connects from one server to the other's private address and asks the
 // other what it saw.
-func (a *addition) measure(ctx context.Context, from, to plane.Server) (netip.Addr, error) {
+func (j *job) measure(ctx context.Context, from, to plane.Server) (netip.Addr, error) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	s, err := a.Pool.SeenAs(ctx, recipe.Target(from), recipe.InnerTarget(to))
+	s, err := j.Pool.SeenAs(ctx, recipe.Target(from), recipe.InnerTarget(to))
 	if err != nil {
 		return netip.Addr{}, fmt.Errorf("connect from %s to %s (%s): %w; is %s the address other servers use?",
 			from.Name, to.Name, to.PrivateAddress, err, to.PrivateAddress)
 	}
-	a.say(to.Name, "sees %s as %s, round trip %s", from.Name, s.Address, s.RTT.Round(10*time.Microsecond))
+	j.say(to.Name, "sees %s as %s, round trip %s", from.Name, s.Address, s.RTT.Round(10*time.Microsecond))
 	if isPublic(s.Address) || isPublic(to.PrivateAddress) {
-		a.say(to.Name, "warning: traffic between %s and %s crosses a public network", from.Name, to.Name)
+		j.say(to.Name, "warning: traffic between %s and %s crosses a public network", from.Name, to.Name)
 	}
 	return s.Address, nil
 }

@@ -292,6 +292,11 @@ func (d *deployment) begin(ctx context.Context) error {
 				return err
 			}
 		}
+		all, err := tx.DatabasesOf(ctx, d.crew.app.ID)
+		if err != nil {
+			return err
+		}
+		d.plan.Databases = plane.UsesOf(all)
 		return tx.UpdateDeployment(ctx, d.plan)
 	})
 }

@@ -19,6 +19,7 @@ type job struct {
 	done    int                  // steps begun
 	heard   map[string]time.Time // when Ansible last told of a server
 	receipt []plane.ReceiptLine
+	learned map[string]string // what a step on a server found out, JSON
 }
 
 // The reasons why a job's context ends.
@@ -39,7 +40,7 @@ type executor interface {
 }
 
 func newJob(r *Runner, run plane.Run) *job {
-	return &job{Runner: r, run: run, journal: &journal{r: r, runID: run.ID}, heard: map[string]time.Time{}}
+	return &job{Runner: r, run: run, journal: &journal{r: r, runID: run.ID}, heard: map[string]time.Time{}, learned: map[string]string{}}
 }
 
 // cleanUp is how long undoing may take.
@@ -115,6 +116,8 @@ func (j *job) executor() (executor, error) {
 		return &leave{job: j}, nil
 	case plane.RunDisable:
 		return &disable{job: j}, nil
+	case plane.RunCreateDatabase:
+		return &creation{databaseJob{job: j}}, nil
 	}
 	return nothing{}, fmt.Errorf("this panel does not know Runs of kind %q", j.run.Kind)
 }

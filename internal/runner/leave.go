@@ -150,9 +150,10 @@ func pause(ctx context.Context, d time.Duration) error {
 // clear removes everything of the app from one server and notes line by line
 // what is gone and what is left.
 func (j *job) clear(ctx context.Context, c crew, s recipe.Seat, discard bool) error {
+	shut := j.closeDatabases(ctx, c, s) // also for a server that is away: what runs there must not get at the data
 	if err := j.refuseUnreachable(ctx, []recipe.Seat{s}); err != nil {
 		j.noteLeft(s, firstLine(err.Error()), partSite, partRest)
-		return err
+		return errors.Join(err, shut)
 	}
 	site := j.clearSite(ctx, s)
 	if cause := context.Cause(ctx); cause != nil {
@@ -168,7 +169,7 @@ func (j *job) clear(ctx context.Context, c crew, s recipe.Seat, discard bool) er
 	if err != nil && len(j.receipt) == before {
 		j.noteLeft(s, firstLine(err.Error()), partRest)
 	}
-	return errors.Join(site, err)
+	return errors.Join(site, err, shut)
 }
 
 // clearSite takes the app's local sites away. One that stays, because someone

@@ -86,7 +86,7 @@ func (j *job) record(e ansible.Event) {
 func (j *job) output(e ansible.Event) {
 	for _, text := range []string{e.Stdout, e.Stderr} {
 		for l := range strings.Lines(text) {
-			if j.receive(e.Host, l) {
+			if j.receive(e.Host, l) || j.learn(e.Host, l) {
 				continue
 			}
 			j.journal.add(plane.Event{Kind: plane.EventOutput, Server: e.Host, Step: j.run.Step, Text: strings.TrimRight(l, "\r\n")})

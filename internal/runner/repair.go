@@ -96,6 +96,9 @@ func (r *repair) empty(ctx context.Context, tx *store.Tx) (map[string]int64, err
 }
 
 func (r *repair) startAnew(ctx context.Context) error {
+	if err := r.openDatabases(ctx, r.crew, r.seat, false); err != nil {
+		return err
+	}
 	if err := r.step(ctx, "build and start the live commit"); err != nil {
 		return err
 	}
@@ -107,6 +110,9 @@ func (r *repair) startAnew(ctx context.Context) error {
 		if err := r.compareRuntimes(ctx); err != nil {
 			return err
 		}
+	}
+	if err := r.proveOwn(ctx, r.crew, r.seat, r.crew.app.LiveSlot); err != nil {
+		return err
 	}
 	if err := r.probe(ctx); err != nil {
 		return err

@@ -106,6 +106,9 @@ func (d *deployment) slotHoldsSource(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	same, err := d.sameVariables(last)
+	if !slices.Equal(last.Databases, d.plan.Databases) {
+		return false, nil // a password may have changed since
+	}
 	if err != nil {
 		return false, nil // cannot be compared: it is started anew
 	}

@@ -28,8 +28,12 @@ func (j *job) buildEach(ctx context.Context, seats []recipe.Seat, plan plane.Dep
 	if err != nil {
 		return nil, err
 	}
+	supplies, err := j.supplies(ctx, app)
+	if err != nil {
+		return nil, err
+	}
 	play, err := recipe.Prepare(recipe.Preparation{
-		Run: j.run.ID, App: app, Plan: plan, Values: values, Seats: seats,
+		Run: j.run.ID, App: app, Plan: plan, Values: values, Seats: seats, Databases: supplies,
 		Archive: j.archive(ctx, app.ID, plan.Commit),
 	})
 	if err != nil {

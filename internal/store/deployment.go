@@ -7,25 +7,25 @@ import (
 )
 
 const selectDeployment = `SELECT id, app_id, run_id, triggered_by, ref, commit_hash, author, subject, release_id, slot, spec,
-	variables, state, reason, actor, created_at, started_at, live_at, finished_at, source_id, parts FROM deployments `
+	variables, state, reason, actor, created_at, started_at, live_at, finished_at, source_id, parts, databases FROM deployments `
 
 func scanDeployment(r row, d *plane.Deployment) error {
 	return r.Scan(&d.ID, &d.AppID, &d.RunID, &d.Trigger, &d.Ref, &d.Commit, &d.Author, &d.Subject, &d.ReleaseID, &d.Slot,
 		document{&d.Spec}, &d.Variables, &d.State, &d.Reason, &d.Actor, instant{&d.CreatedAt}, instant{&d.StartedAt},
-		instant{&d.LiveAt}, instant{&d.FinishedAt}, &d.SourceID, document{&d.Parts})
+		instant{&d.LiveAt}, instant{&d.FinishedAt}, &d.SourceID, document{&d.Parts}, document{&d.Databases})
 }
 
 func deploymentArgs(d plane.Deployment) []any {
 	return []any{d.ID, d.AppID, d.RunID, string(d.Trigger), d.Ref, d.Commit, d.Author, d.Subject, d.ReleaseID,
 		string(d.Slot), document{d.Spec}, bytesOf(d.Variables), string(d.State), d.Reason, d.Actor,
-		micros(d.CreatedAt), micros(d.StartedAt), micros(d.LiveAt), micros(d.FinishedAt), d.SourceID}
+		micros(d.CreatedAt), micros(d.StartedAt), micros(d.LiveAt), micros(d.FinishedAt), d.SourceID, document{d.Databases}}
 }
 
 // CreateDeployment stores a new deployment.
 func (t *Tx) CreateDeployment(ctx context.Context, d plane.Deployment) error {
 	return t.insert(ctx, "deployment", d.ID, `INSERT INTO deployments (id, app_id, run_id, triggered_by, ref, commit_hash,
-		author, subject, release_id, slot, spec, variables, state, reason, actor, created_at, started_at, live_at, finished_at, source_id)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`,
+		author, subject, release_id, slot, spec, variables, state, reason, actor, created_at, started_at, live_at, finished_at, source_id, databases)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)`,
 		deploymentArgs(d)...)
 }
 
@@ -47,7 +47,7 @@ func (t *Tx) Deployments(ctx context.Context, appID, before string, limit int) (
 func (t *Tx) UpdateDeployment(ctx context.Context, d plane.Deployment) error {
 	return t.change(ctx, "deployment", d.ID, `UPDATE deployments SET app_id = $2, run_id = $3, triggered_by = $4, ref = $5,
 		commit_hash = $6, author = $7, subject = $8, release_id = $9, slot = $10, spec = $11, variables = $12, state = $13,
-		reason = $14, actor = $15, created_at = $16, started_at = $17, live_at = $18, finished_at = $19, source_id = $20
+		reason = $14, actor = $15, created_at = $16, started_at = $17, live_at = $18, finished_at = $19, source_id = $20, databases = $21
 		WHERE id = $1`, deploymentArgs(d)...)
 }
 

@@ -67,6 +67,15 @@ def place_files():
         run("systemctl", "daemon-reload")
 
 
+def bundle_authorities():
+    """Node.js takes one file of authorities beside its own: the system's, and that of the app's databases."""
+    for slot in ("a", "b"):
+        ours = read(CONFIG + "/" + slot + "/database-ca.pem")
+        if ours:
+            system = read("/etc/ssl/certs/ca-certificates.crt") or b""
+            write(CONFIG + "/" + slot + "/ca-bundle.pem", system + ours, 0o640, 0, account().pw_gid)
+
+
 def in_use(path):
     return any(active(unit_of(s)) and properties(unit_of(s), "WorkingDirectory").get("WorkingDirectory", "").startswith(path) for s in "ab")
 
@@ -91,6 +100,7 @@ refuse_namesake()
 make_user()
 make_folders()
 place_files()
+bundle_authorities()
 clear_release()
 app_rules(SPEC["firewall_rules"])
 if SPEC["kind"] == "nodejs" and not (shutil.which("node") and shutil.which("npm")):

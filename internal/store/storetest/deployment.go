@@ -40,7 +40,7 @@ func deployments(k kit) {
 		ID: "dep_2", AppID: "app_web", RunID: "run_1", Trigger: plane.TriggerRollback, Ref: "v1", Commit: "abcdef0123", Author: "Ann",
 		Subject: "fix: it’s", ReleaseID: "20260301120000-abcdef0", Slot: plane.SlotB, Spec: app("x", "").Spec, Variables: []byte{0, 254},
 		State: plane.DeploymentCompleted, Reason: "r", Actor: "ann@example.com", CreatedAt: day, StartedAt: day.Add(time.Second),
-		LiveAt: day.Add(time.Minute), FinishedAt: day.Add(time.Hour), SourceID: "dep_1", Parts: []plane.Part{},
+		LiveAt: day.Add(time.Minute), FinishedAt: day.Add(time.Hour), SourceID: "dep_1", Parts: []plane.Part{}, Databases: []plane.DatabaseUse{{ID: "dbs_1", Revision: 3}},
 	}
 	update := func(d plane.Deployment) work {
 		return func(ctx context.Context, tx *store.Tx) error { return tx.UpdateDeployment(ctx, d) }

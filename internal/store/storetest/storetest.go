@@ -48,6 +48,8 @@ func Run(t *testing.T, open func(t *testing.T) *store.Store) {
 		"removing an app":                         appRemoval,
 		"sessions":                                sessions,
 		"variables":                               variables,
+		"databases":                               databases,
+		"who may connect to databases":            databaseAccess,
 		"deployments":                             deployments,
 		"backends":                                backends,
 		"backend constraints":                     backendRules,

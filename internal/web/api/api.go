@@ -31,6 +31,7 @@ type Control interface {
 	BalancerVerbs
 	TrafficVerbs
 	BackendVerbs
+	DatabaseVerbs
 	HistoryVerbs
 	LogVerbs
 	ServedVerbs
@@ -74,6 +75,7 @@ func New(mux *http.ServeMux, c Config) *API {
 	a.routeBalancer()
 	a.routeTraffic()
 	a.routeBackends()
+	a.routeDatabases()
 	a.routeHistory()
 	a.routeLogs()
 	a.routeServed()

@@ -76,7 +76,7 @@ func (a *API) applyVariables(ctx context.Context, actor plane.Actor, in *NamePat
 
 // maskedVariable drops the value even if the verb had handed one out.
 func maskedVariable(v control.VariableView) client.Variable {
-	return client.Variable{Name: v.Name, Length: v.Length, UpdatedAt: v.UpdatedAt.UTC()}
+	return client.Variable{Name: v.Name, Length: v.Length, UpdatedAt: v.UpdatedAt.UTC(), Computed: v.Computed}
 }
 
 func revealedVariable(v control.VariableView) client.Variable {

@@ -1,0 +1,81 @@
+package client
+
+import (
+	"context"
+	"net/url"
+	"time"
+)
+
+// Database is one database of an app, on the app's primary.
+type Database struct {
+	Name       string    `json:"name"`
+	App        string    `json:"app"`
+	Server     string    `json:"server" doc:"the app's primary"`
+	Engine     string    `json:"engine" doc:"postgresql or mariadb"`
+	Database   string    `json:"database" doc:"its name in the engine, and the role's"`
+	Prefix     string    `json:"prefix" doc:"of its variables; empty for an app's first"`
+	State      string    `json:"state" doc:"creating, ready, failed or removing"`
+	Reason     string    `json:"reason"`
+	Since      time.Time `json:"since"`
+	RequireTLS bool      `json:"require_tls"`
+	Pool       int       `json:"pool" doc:"connections one process may open, by your word"`
+	CreatedAt  time.Time `json:"created_at"`
+
+	Host           string  `json:"host" doc:"for backends; the primary uses 127.0.0.1"`
+	Port           int     `json:"port"`
+	Version        string  `json:"version" doc:"of the engine; empty: not seen yet"`
+	TLS            bool    `json:"tls" doc:"the engine offers it"`
+	Open           bool    `json:"open" doc:"the engine listens on the primary's private address"`
+	MaxConnections int     `json:"max_connections"`
+	Reserved       int     `json:"reserved" doc:"connections kept for administrators"`
+	Wanted         int     `json:"wanted" doc:"connections that all backends of the engine's databases may open"`
+	Access         []Grant `json:"access" nullable:"false" doc:"who may connect; the primary first"`
+	Stranger       Proof   `json:"stranger" doc:"how somebody who may not connect fared: verdict fail means refused"`
+}
+
+// Grant is one backend's way to a database.
+type Grant struct {
+	Server  string `json:"server"`
+	Role    string `json:"role" doc:"primary or backend"`
+	Address string `json:"address" doc:"as the primary sees it"`
+	Proof   Proof  `json:"proof"`
+}
+
+// Proof is how an attempt to sign in to a database ended.
+type Proof struct {
+	Verdict string    `json:"verdict" doc:"pass (let in, a query was answered), fail (refused), unknown, or empty: not tried"`
+	At      time.Time `json:"at,omitzero"`
+	Vantage string    `json:"vantage"`
+	Answer  string    `json:"answer" doc:"raw"`
+	TLS     string    `json:"tls" doc:"version, or empty: in the clear"`
+	Latency Duration  `json:"latency"`
+}
+
+// DatabaseWish is the wish for a database of an app.
+type DatabaseWish struct {
+	Name        string   `json:"name"`
+	App         string   `json:"app"`
+	Engine      string   `json:"engine" doc:"postgresql or mariadb"`
+	Prefix      string   `json:"prefix,omitempty" doc:"of its variables; an app's second database needs one"`
+	Password    string   `json:"password,omitempty" doc:"one is made if left out"`
+	Acknowledge []string `json:"acknowledge,omitempty" nullable:"false" doc:"ids of the warnings the person has read, for example restart"`
+}
+
+// CreateDatabase starts making a database.
+func (c *Client) CreateDatabase(ctx context.Context, w DatabaseWish) (Work, error) {
+	return fetch[Work](ctx, c, "POST", join("databases"), nil, w)
+}
+
+// Databases lists the databases of all apps, or of one.
+func (c *Client) Databases(ctx context.Context, app string) (List[Database], error) {
+	q := url.Values{}
+	if app != "" {
+		q.Set("app", app)
+	}
+	return fetch[List[Database]](ctx, c, "GET", join("databases"), q, nil)
+}
+
+// Database returns one database.
+func (c *Client) Database(ctx context.Context, name string) (Database, error) {
+	return fetch[Database](ctx, c, "GET", join("databases", name), nil, nil)
+}

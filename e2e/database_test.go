@@ -1,0 +1,425 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/serverplane/serverplane/client"
+	"github.com/serverplane/serverplane/e2e/fleet"
+	"github.com/serverplane/serverplane/e2e/lab"
+)
+
+// printable is a password of every printable character.
+const printable = ` !"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\]^_` + "`" + `abcdefghijklmnopqrstuvwxyz{|}~`
+
+// TestDatabase is one database for all backends: shop on PostgreSQL, blog on
+// MariaDB, both on s1, with backends on s2 and s3; s4 is nobody's.
+func TestDatabase(t *testing.T) {
+	w := newDatabaseWorld(t)
+	for _, story := range []struct {
+		name string
+		tell func(*testing.T, *world)
+	}{
+		{"bad input changes nothing", databaseBadInput},
+		{"a database is made for each app, one of them with a password of every printable character", createDatabases},
+		{"variables are computed for each server", databaseVariables},
+		{"two backends are added at once", addTwoAtOnce},
+		{"every request leaves its row, read through every backend", rowsEqualRequests},
+		{"each role is refused by the other's database", rolesAreApart},
+		{"strangers are refused at login", strangersRefused},
+		{"no backend has a database server", noServerOnBackends},
+		{"a database killed for 5 s comes back by itself", databaseKilled},
+		{"damaged markers are refused", markersDamaged},
+		{"a backend leaves one app and the other loses nothing", leaveOneApp},
+	} {
+		if !t.Run(story.name, func(t *testing.T) { story.tell(t, w) }) {
+			t.Fatal("the rest of the line builds on this")
+		}
+	}
+}
+
+// newDatabaseWorld has PostgreSQL installed nowhere, MariaDB on s1, never started:
+// one engine comes through the product, the other is found.
+func newDatabaseWorld(t *testing.T) *world {
+	t.Helper()
+	w := makeWorld(t, fleet.Config{Log: os.Stderr, Packages: lab.Packages()}, named([]string{"s1", "s2", "s3", "s4"})...)
+	dir := filepath.Join(t.TempDir(), "repo")
+	repo, err := lab.NewRepository(dir, "../examples/database")
+	must(t, err)
+	w.repo = repo
+	w.add(t, "s1", "s2", "s3", "s4")
+	var both errgroup.Group
+	for _, app := range []string{"shop", "blog"} {
+		both.Go(func() error {
+			_, err := w.panel.CLI(w.ctx, "app", "create", app, "--server", "s1", "--kind", "nodejs", "--repo", repo.URL(), "--domain", app+".example.com",
+				"--health-path", "/health", "--option", "drain=2s", "--wait")
+			return err
+		})
+	}
+	must(t, both.Wait())
+	for _, app := range []string{"shop", "blog"} {
+		w.cli(t, "lb", "enable", app, "--yes", "--wait")
+	}
+	return w
+}
+
+func databaseBadInput(t *testing.T, w *world) {
+	before, err := w.api.Runs(w.ctx, client.RunFilter{})
+	must(t, err)
+	for _, bad := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"postgres", "--app", "shop", "--engine", "postgresql"}, "name"},
+		{[]string{"a'; DROP TABLE x; --", "--app", "shop", "--engine", "postgresql"}, "name"},
+		{[]string{"UPPER", "--app", "shop", "--engine", "postgresql"}, "name"},
+		{[]string{"a", "--app", "nobody", "--engine", "postgresql"}, "app"},
+		{[]string{"a", "--app", "shop", "--engine", "oracle"}, "engine"},
+		{[]string{"a", "--app", "shop", "--engine", "postgresql", "--prefix", "a b"}, "prefix"},
+	} {
+		said := w.refuse(t, 1, append([]string{"db", "create"}, bad.args...)...)
+		if !strings.Contains(said, bad.says+":") {
+			t.Errorf("%q: %s", bad.args, said)
+		}
+	}
+	w.cli(t, "env", "set", "shop", "DB_HOST=elsewhere")
+	if said := w.refuse(t, 1, "db", "create", "shop", "--app", "shop", "--engine", "postgresql"); !strings.Contains(said, "env unset shop DB_HOST") {
+		t.Error(said)
+	}
+	w.cli(t, "env", "unset", "shop", "DB_HOST")
+	after, err := w.api.Runs(w.ctx, client.RunFilter{})
+	must(t, err)
+	if len(after.Items) != len(before.Items) {
+		t.Errorf("bad input queued %d Runs", len(after.Items)-len(before.Items))
+	}
+}
+
+func createDatabases(t *testing.T, w *world) {
+	_, err := w.api.CreateDatabase(w.ctx, client.DatabaseWish{Name: "shop-data", App: "shop", Engine: "postgresql", Password: printable})
+	must(t, err)
+	w.cli(t, "db", "create", "blog", "--app", "blog", "--engine", "mariadb", "--wait")
+	for name, port := range map[string]int{"shop-data": 5432, "blog": 3306} {
+		d := w.untilDatabase(t, name, "ready")
+		t.Logf("%s: %s %s, TLS %v, %d connections, stranger %s: %s", name, d.Engine, d.Version, d.TLS, d.MaxConnections, d.Stranger.Verdict, d.Stranger.Answer)
+		if d.Port != port || !d.TLS || !d.Open || len(d.Access) != 1 || d.Access[0].Proof.Verdict != "pass" || d.Access[0].Proof.TLS == "" {
+			t.Errorf("%s: %+v", name, d)
+		}
+		if d.Stranger.Verdict != "fail" {
+			t.Errorf("a stranger at %s: %+v", name, d.Stranger)
+		}
+	}
+	for _, app := range []string{"shop", "blog"} {
+		w.cli(t, "env", "apply", app, "--wait")
+	}
+	if out := w.cli(t, "env", "apply", "shop", "--wait"); strings.Contains(out, "run_") {
+		t.Errorf("nothing had changed, but env apply queued %s", out)
+	}
+}
+
+func (w *world) untilDatabase(t *testing.T, name, state string) client.Database {
+	t.Helper()
+	var d client.Database
+	until(t, 5*time.Minute, name+" is "+state, func() (bool, string) {
+		var err error
+		d, err = w.api.Database(w.ctx, name)
+		if err == nil && d.State == "failed" && state != "failed" {
+			t.Fatalf("%s failed: %s", name, d.Reason)
+		}
+		return err == nil && d.State == state, fmt.Sprintf("%s %s %v", d.State, d.Reason, err)
+	})
+	return d
+}
+
+func databaseVariables(t *testing.T, w *world) {
+	var list struct{ Items []client.Variable }
+	must(t, w.panel.Read(w.ctx, &list, "env", "list", "shop"))
+	computed := map[string]bool{}
+	for _, v := range list.Items {
+		if v.Computed != "" {
+			computed[v.Name] = true
+		}
+		if v.Value != nil {
+			t.Errorf("%s shows its value", v.Name)
+		}
+	}
+	for _, name := range []string{"DB_CONNECTION", "DB_HOST", "DB_PORT", "DB_DATABASE", "DB_USERNAME", "DB_PASSWORD", "DATABASE_URL", "DB_SSL_CA", "PGSSLMODE"} {
+		if !computed[name] {
+			t.Errorf("%s is not shown as computed", name)
+		}
+	}
+	if said := w.refuse(t, 1, "env", "set", "shop", "DB_HOST=elsewhere"); !strings.Contains(said, "computed") {
+		t.Error(said)
+	}
+}
+
+func addTwoAtOnce(t *testing.T, w *world) {
+	var all errgroup.Group
+	for _, app := range []string{"shop", "blog"} {
+		for _, s := range []string{"s2", "s3"} {
+			all.Go(func() error {
+				_, err := w.panel.CLI(w.ctx, "backend", "add", app, s, "--wait")
+				return err
+			})
+		}
+	}
+	must(t, all.Wait())
+	for _, name := range []string{"shop-data", "blog"} {
+		d := w.untilDatabase(t, name, "ready")
+		if len(d.Access) != 3 {
+			t.Errorf("%s is open to %+v", name, d.Access)
+		}
+		for _, g := range d.Access {
+			if g.Proof.Verdict != "pass" || g.Proof.TLS == "" {
+				t.Errorf("%s from %s: %+v", name, g.Server, g.Proof)
+			}
+		}
+	}
+	for _, app := range []string{"shop", "blog"} {
+		for _, s := range []string{"s2", "s3"} {
+			w.untilState(t, app, s, "healthy", 30*time.Second)
+		}
+	}
+}
+
+// visitOf asks an app by its name.
+func (w *world) visitOf(app, method, path string) (status int, body []byte, err error) {
+	req, err := http.NewRequest(method, strings.TrimSuffix(w.entry("s1"), "/")+path, nil)
+	if err != nil {
+		return 0, nil, err
+	}
+	req.Host = app + ".example.com"
+	resp, err := (&http.Client{Timeout: 15 * time.Second}).Do(req)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer resp.Body.Close()
+	body, err = io.ReadAll(resp.Body)
+	return resp.StatusCode, body, err
+}
+
+type visited struct {
+	Server string
+	Rows   map[string]int
+	Host   string
+	Error  string
+}
+
+func rowsEqualRequests(t *testing.T, w *world) {
+	for _, app := range []string{"shop", "blog"} {
+		const requests = 120
+		var failed atomic.Int64
+		var all errgroup.Group
+		all.SetLimit(6)
+		for range requests {
+			all.Go(func() error {
+				if status, body, err := w.visitOf(app, "POST", "/"); err != nil || status != 200 {
+					failed.Add(1)
+					t.Logf("%s: %d %v %s", app, status, err, body)
+				}
+				return nil
+			})
+		}
+		must(t, all.Wait())
+		if failed.Load() > 0 {
+			t.Errorf("%s: %d POSTs failed", app, failed.Load())
+		}
+		readBy := map[string]bool{}
+		for range 12 {
+			v := w.read(t, app)
+			readBy[v.Server] = true
+			sum := 0
+			for _, n := range v.Rows {
+				sum += n
+			}
+			if sum != requests || len(v.Rows) != 3 {
+				t.Errorf("%s through %s: rows %v", app, v.Server, v.Rows)
+			}
+		}
+		if len(readBy) != 3 {
+			t.Errorf("%s was read through %v only", app, readBy)
+		}
+	}
+	for server, host := range map[string]string{"s1": "127.0.0.1", "s2": w.servers["s1"].Addr.String()} {
+		address := w.backend(t, "shop", server).Address
+		var v visited
+		must(t, json.Unmarshal([]byte(w.ssh(t, "s1", "curl -s http://"+address+"/env")), &v))
+		if v.Host != host {
+			t.Errorf("DB_HOST on %s is %s", server, v.Host)
+		}
+	}
+}
+
+func (w *world) read(t *testing.T, app string) visited {
+	t.Helper()
+	status, body, err := w.visitOf(app, "GET", "/")
+	must(t, err)
+	var v visited
+	must(t, json.Unmarshal(body, &v))
+	if status != 200 {
+		t.Errorf("%s answers %d: %s", app, status, v.Error)
+	}
+	return v
+}
+
+// rolesAreApart tries the other's database in each engine with a second database
+// there: roles are apart within one engine, too.
+func rolesAreApart(t *testing.T, w *world) {
+	w.cli(t, "db", "create", "other", "--app", "blog", "--engine", "postgresql", "--prefix", "OTHER", "--wait")
+	w.ssh(t, "s1", "runuser -u postgres -- psql -qc \"ALTER ROLE sp_other PASSWORD 'known to the story'\"")
+	for _, where := range []string{"host=127.0.0.1", "host=" + w.servers["s1"].Addr.String()} {
+		out := w.ssh(t, "s1", "PGPASSWORD='known to the story' psql '"+where+" user=sp_other dbname=sp_shop_data' -c 'select 1' 2>&1 || true")
+		if !strings.Contains(out, "pg_hba.conf rejects") && !strings.Contains(out, "no pg_hba.conf entry") {
+			t.Errorf("sp_other at sp_shop_data: %s", out)
+		}
+	}
+	out := w.ssh(t, "s1", "runuser -u postgres -- psql -c 'SET ROLE sp_other' -c 'select has_database_privilege(current_user, $$sp_shop_data$$, $$CONNECT$$)' -qAt")
+	if !strings.Contains(out, "f") {
+		t.Errorf("sp_other may connect to sp_shop_data: %s", out)
+	}
+	if own := w.ssh(t, "s1", "PGPASSWORD='known to the story' psql 'host=127.0.0.1 user=sp_other dbname=sp_other' -qAtc 'select 1' 2>&1 || true"); own != "1" {
+		t.Errorf("sp_other at its own database: %s", own)
+	}
+	if out := w.ssh(t, "s1", "runuser -u sp_shop -- psql -U sp_shop_data -d sp_shop_data -c 'select 1' 2>&1 || true"); !strings.Contains(out, "reject") {
+		t.Errorf("over the socket: %s", out)
+	}
+}
+
+func strangersRefused(t *testing.T, w *world) {
+	for _, name := range []string{"shop-data", "blog"} {
+		d := w.untilDatabase(t, name, "ready")
+		if d.Stranger.Verdict != "fail" || !strings.HasPrefix(d.Stranger.Vantage, "s4") {
+			t.Errorf("%s: %+v", name, d.Stranger)
+		}
+	}
+	for _, port := range []string{"5432", "3306"} {
+		out := w.ssh(t, "s4", "timeout 3 bash -c '</dev/tcp/"+w.servers["s1"].Addr.String()+"/"+port+"' 2>/dev/null && echo open || echo closed")
+		if out != "closed" {
+			t.Errorf("s4 finds port %s %s", port, out)
+		}
+	}
+}
+
+func noServerOnBackends(t *testing.T, w *world) {
+	for _, s := range []string{"s2", "s3"} {
+		if out := w.ssh(t, s, "ls /usr/sbin/mariadbd /usr/lib/postgresql/*/bin/postgres 2>/dev/null || true; ss -ltnH | grep -E ':(5432|3306) ' || true"); out != "" {
+			t.Errorf("%s has %s", s, out)
+		}
+	}
+}
+
+// poster writes rows until it is stopped and counts what became of them.
+type poster struct {
+	ok, failed atomic.Int64
+	stop       chan struct{}
+	all        sync.WaitGroup
+}
+
+func (w *world) post(app string, workers int) *poster {
+	p := &poster{stop: make(chan struct{})}
+	for range workers {
+		p.all.Go(func() {
+			for {
+				select {
+				case <-p.stop:
+					return
+				case <-time.After(20 * time.Millisecond):
+				}
+				status, _, err := w.visitOf(app, "POST", "/")
+				if err == nil && status == 200 {
+					p.ok.Add(1)
+				} else {
+					p.failed.Add(1)
+				}
+			}
+		})
+	}
+	return p
+}
+
+func (p *poster) end() (ok, failed int64) {
+	close(p.stop)
+	p.all.Wait()
+	return p.ok.Load(), p.failed.Load()
+}
+
+// databaseKilled: the app's own answer without a database is a 500 of its own;
+// nothing that ServerPlane answers for stays broken.
+func databaseKilled(t *testing.T, w *world) {
+	p := w.post("shop", 4)
+	until(t, 30*time.Second, "rows are written", func() (bool, string) { return p.ok.Load() > 20, "" })
+	w.ssh(t, "s1", "systemctl kill -s KILL 'postgresql@*' && systemctl stop 'postgresql@*' || true; sleep 5; systemctl start postgresql@15-main")
+	for range 3 {
+		at := p.ok.Load()
+		until(t, 30*time.Second, "rows are written again", func() (bool, string) { return p.ok.Load() > at+20, fmt.Sprint(p.failed.Load(), " failed") })
+	}
+	ok, failed := p.end()
+	t.Logf("%d rows, %d refused while the database was away", ok, failed)
+	if failed == 0 {
+		t.Error("the database was not away")
+	}
+	for _, s := range []string{"s1", "s2", "s3"} {
+		w.untilState(t, "shop", s, "healthy", 30*time.Second)
+	}
+	readBy := map[string]bool{}
+	for range 12 {
+		readBy[w.read(t, "shop").Server] = true
+	}
+	if len(readBy) != 3 {
+		t.Errorf("only %v came back", readBy)
+	}
+}
+
+func markersDamaged(t *testing.T, w *world) {
+	const hba = "/etc/postgresql/15/main/pg_hba.conf"
+	w.ssh(t, "s1", "cp -a "+hba+" /root/hba && sed -i '/serverplane end/d' "+hba)
+	before := w.ssh(t, "s1", "sha256sum "+hba)
+	said := w.refuse(t, 1, "db", "create", "third", "--app", "shop", "--engine", "postgresql", "--prefix", "THIRD", "--wait")
+	if !strings.Contains(said, "damaged") || !strings.Contains(said, "+# serverplane end") {
+		t.Errorf("it does not say what is damaged:\n%s", lastLines(said, 30))
+	}
+	if after := w.ssh(t, "s1", "sha256sum "+hba); after != before {
+		t.Error("the damaged file was changed")
+	}
+	w.ssh(t, "s1", "cp -a /root/hba "+hba)
+	w.cli(t, "db", "create", "third", "--app", "shop", "--engine", "postgresql", "--prefix", "THIRD", "--wait")
+}
+
+func leaveOneApp(t *testing.T, w *world) {
+	p := w.post("blog", 3)
+	until(t, 30*time.Second, "rows are written", func() (bool, string) { return p.ok.Load() > 20, "" })
+	w.cli(t, "backend", "remove", "shop", "s3", "--wait")
+	at := p.ok.Load()
+	until(t, 30*time.Second, "rows are written", func() (bool, string) { return p.ok.Load() > at+50, "" })
+	if ok, failed := p.end(); failed > 0 {
+		t.Errorf("blog lost %d of %d", failed, ok)
+	}
+	d := w.untilDatabase(t, "shop-data", "ready")
+	for _, g := range d.Access {
+		if g.Server == "s3" {
+			t.Errorf("s3 may still connect: %+v", g)
+		}
+	}
+	rules := w.ssh(t, "s1", "ufw status | grep 'serverplane db'")
+	s3 := w.servers["s3"].Addr.String()
+	for _, port := range []string{"5432", "3306"} { // blog's second database is in PostgreSQL too: the rule is counted
+		if !strings.Contains(rules, port) || !strings.Contains(rules, s3) {
+			t.Errorf("the firewall lost what blog needs:\n%s", rules)
+		}
+	}
+	if hba := w.ssh(t, "s1", "grep -c 'sp_shop_data sp_shop_data "+s3+"' /etc/postgresql/15/main/pg_hba.conf || true"); hba != "0" {
+		t.Error("pg_hba.conf still lets s3 in")
+	}
+}

@@ -1,0 +1,376 @@
+package control
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"slices"
+	"strings"
+
+	"github.com/serverplane/serverplane/internal/plane"
+	"github.com/serverplane/serverplane/internal/store"
+)
+
+// CreateDatabase queues the Run that makes a database for an app on its primary
+// and opens it to the app's backends. Asked again for one that did not get there,
+// it continues.
+func (c *Control) CreateDatabase(ctx context.Context, actor plane.Actor, w DatabaseWish) (plane.Run, error) {
+	if err := w.check(); err != nil {
+		return plane.Run{}, err
+	}
+	var run plane.Run
+	err := c.changeNoting(ctx, actor, "db.create", w.Name, func(tx *store.Tx) (string, error) {
+		a, err := appByName(ctx, tx, w.App)
+		if err != nil {
+			return "", inField("app", err)
+		}
+		if err := refuseLeaving(a); err != nil {
+			return "", err
+		}
+		d, err := c.newDatabase(ctx, tx, a, w)
+		if err != nil {
+			return "", err
+		}
+		args := databaseArgs{Database: d.ID, Restart: slices.Contains(w.Acknowledge, plane.AckRestart)}
+		run, err = c.enqueueDatabase(ctx, tx, actor, plane.RunCreateDatabase, d, args)
+		return acknowledged(w.Acknowledge), err
+	})
+	c.hub.Publish(TopicQueue)
+	return run, err
+}
+
+func (w DatabaseWish) check() error {
+	checks := []error{
+		plane.CheckDatabaseName("name", w.Name), plane.CheckEngine("engine", w.Engine), plane.CheckPrefix("prefix", w.Prefix),
+		plane.CheckAcknowledged("acknowledge", w.Acknowledge),
+	}
+	if w.Password != "" {
+		checks = append(checks, plane.CheckDatabasePassword("password", w.Password))
+	}
+	for _, err := range checks {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// databaseArgs is what a Run about a database is told.
+type databaseArgs struct {
+	Database string `json:"database"`
+	Restart  bool   `json:"restart,omitempty"`
+	Backup   string `json:"backup,omitempty"`
+}
+
+// newDatabase stores a database, or finds the one that an earlier wish did not
+// bring to its end.
+func (c *Control) newDatabase(ctx context.Context, tx *store.Tx, a plane.App, w DatabaseWish) (plane.Database, error) {
+	former, err := tx.DatabaseByName(ctx, w.Name)
+	if err == nil {
+		return former, mayContinue(ctx, tx, a, former, w)
+	}
+	if !errors.Is(err, store.ErrNotFound) {
+		return former, err
+	}
+	d := plane.Database{
+		ID: plane.NewID(plane.PrefixDatabase), Name: w.Name, AppID: a.ID, ServerID: a.ServerID, Engine: w.Engine, Prefix: w.Prefix,
+		Revision: 1, Pool: plane.DefaultPool, State: plane.DatabaseCreating, Since: c.now().UTC(), CreatedAt: c.now().UTC(),
+	}
+	if err := c.mayCreate(ctx, tx, a, d); err != nil {
+		return d, err
+	}
+	password := w.Password
+	if password == "" {
+		password = newPassword()
+	}
+	if d.Password, err = c.box.Seal([]byte(password), plane.SealDatabase(d.ID)); err != nil {
+		return d, fmt.Errorf("seal the password: %w", err)
+	}
+	return d, tx.CreateDatabase(ctx, d)
+}
+
+func mayContinue(ctx context.Context, tx *store.Tx, a plane.App, d plane.Database, w DatabaseWish) error {
+	if d.State != plane.DatabaseFailed || d.AppID != a.ID || d.Engine != w.Engine || d.Prefix != w.Prefix || w.Password != "" {
+		return plane.Conflict(fmt.Sprintf("database %q exists already", d.Name), "choose another name, or see db show "+d.Name)
+	}
+	if err := refuseDatabaseRun(ctx, tx, d); err != nil {
+		return err
+	}
+	return tx.SetDatabaseState(ctx, d.ID, plane.DatabaseCreating, d.Reason, d.Since)
+}
+
+func (c *Control) mayCreate(ctx context.Context, tx *store.Tx, a plane.App, d plane.Database) error {
+	s, err := tx.Server(ctx, a.ServerID)
+	if err != nil {
+		return fmt.Errorf("find the primary of %s: %w", a.Name, err)
+	}
+	if !s.Carries() {
+		return plane.Conflict(fmt.Sprintf("the primary %q is %s", s.Name, s.State), "see server show "+s.Name)
+	}
+	all, err := tx.DatabasesOf(ctx, a.ID)
+	if err != nil {
+		return err
+	}
+	for _, o := range all {
+		if o.Prefix == d.Prefix {
+			return plane.Invalid("prefix", fmt.Sprintf("the variables of database %q of %q have the same names", o.Name, a.Name), "give this one another, for example --prefix REPORTS")
+		}
+	}
+	return refuseTaken(ctx, tx, a, d)
+}
+
+// refuseTaken holds that no variable the app has of its own is hidden by a
+// computed one.
+func refuseTaken(ctx context.Context, tx *store.Tx, a plane.App, d plane.Database) error {
+	mine, err := tx.Variables(ctx, a.ID)
+	if err != nil {
+		return err
+	}
+	for _, v := range mine {
+		if d.Computes(v.Name) {
+			return plane.Conflict(fmt.Sprintf("%q has a variable %s of its own, which would be computed for this database", a.Name, v.Name),
+				fmt.Sprintf("env unset %s %s first, or give the database a --prefix", a.Name, v.Name))
+		}
+	}
+	return nil
+}
+
+// passwordRunes leaves out what people take for something else; 32 of them are
+// 185 bits.
+const passwordRunes = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"
+
+func newPassword() string {
+	var out strings.Builder
+	for range 32 {
+		n, _ := rand.Int(rand.Reader, big.NewInt(int64(len(passwordRunes)))) // never fails since Go 1.24
+		out.WriteByte(passwordRunes[n.Int64()])
+	}
+	return out.String()
+}
+
+// enqueueDatabase queues a Run about one database. It shares the app, so that no
+// deployment goes on meanwhile but backends may be added, and holds the server's
+// databases and package system alone.
+func (c *Control) enqueueDatabase(ctx context.Context, tx *store.Tx, actor plane.Actor, kind plane.RunKind, d plane.Database, args databaseArgs) (plane.Run, error) {
+	raw, err := json.Marshal(args)
+	if err != nil {
+		return plane.Run{}, fmt.Errorf("describe %s: %w", kind, err)
+	}
+	locks := []string{plane.Shared(plane.AppLock(d.AppID)), plane.DatabaseLock(d.ServerID)}
+	if kind == plane.RunCreateDatabase {
+		locks = append(locks, plane.PackagesLock(d.ServerID))
+	}
+	return c.enqueue(ctx, tx, actor, plane.Run{
+		Kind: kind, AppID: d.AppID, ServerID: d.ServerID, Servers: []string{d.ServerID}, Locks: plane.SortLocks(locks...), Args: raw,
+	})
+}
+
+// refuseDatabaseRun holds that one Run at a time works on a database.
+func refuseDatabaseRun(ctx context.Context, tx *store.Tx, d plane.Database) error {
+	open, err := openRuns(ctx, tx, store.RunFilter{AppID: d.AppID})
+	if err != nil {
+		return err
+	}
+	for _, r := range open {
+		var told databaseArgs
+		if strings.HasPrefix(string(r.Kind), "database-") && json.Unmarshal(r.Args, &told) == nil && told.Database == d.ID {
+			return plane.Conflict(fmt.Sprintf("%s of %q is under way: %s", r.Kind, d.Name, r.ID), "wait for it (run log "+r.ID+" --follow) or run cancel "+r.ID)
+		}
+	}
+	return nil
+}
+
+func databaseByName(ctx context.Context, tx *store.Tx, name string) (plane.Database, error) {
+	if plane.CheckName("name", name) != nil {
+		return plane.Database{}, plane.NotFound("database", name)
+	}
+	d, err := tx.DatabaseByName(ctx, name)
+	return d, orNotFound(err, "database", name)
+}
+
+// Databases lists the databases of all apps, or of one.
+func (c *Control) Databases(ctx context.Context, _ plane.Actor, app string) ([]DatabaseView, error) {
+	return read(ctx, c.store, func(tx *store.Tx) ([]DatabaseView, error) {
+		all, err := tx.Databases(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if app != "" {
+			a, err := appByName(ctx, tx, app)
+			if err != nil {
+				return nil, err
+			}
+			all = slices.DeleteFunc(all, func(d plane.Database) bool { return d.AppID != a.ID })
+		}
+		views := make([]DatabaseView, len(all))
+		for i, d := range all {
+			if views[i], err = viewDatabase(ctx, tx, d); err != nil {
+				return nil, err
+			}
+		}
+		return views, nil
+	})
+}
+
+// Database shows one database: who may connect, how that was proven, and what
+// its engine is.
+func (c *Control) Database(ctx context.Context, _ plane.Actor, name string) (DatabaseView, error) {
+	return read(ctx, c.store, func(tx *store.Tx) (DatabaseView, error) {
+		d, err := databaseByName(ctx, tx, name)
+		if err != nil {
+			return DatabaseView{}, err
+		}
+		return viewDatabase(ctx, tx, d)
+	})
+}
+
+func viewDatabase(ctx context.Context, tx *store.Tx, d plane.Database) (DatabaseView, error) {
+	v := DatabaseView{Database: d}
+	a, err := tx.App(ctx, d.AppID)
+	if err != nil {
+		return v, err
+	}
+	s, err := tx.Server(ctx, d.ServerID)
+	if err != nil {
+		return v, err
+	}
+	v.AppName, v.ServerName, v.Host = a.Name, s.Name, s.PrivateAddress.String()
+	if v.Server, err = tx.DatabaseServer(ctx, d.ServerID, d.Engine); err != nil && !errors.Is(err, store.ErrNotFound) {
+		return v, err
+	}
+	if v.Budget, err = budget(ctx, tx, v.Server, d.ServerID, d.Engine, ""); err != nil {
+		return v, err
+	}
+	access, err := tx.AccessTo(ctx, d.ID)
+	if err != nil {
+		return v, err
+	}
+	for _, g := range access {
+		b, err := tx.Backend(ctx, g.BackendID)
+		if err != nil {
+			return v, err
+		}
+		on, err := tx.Server(ctx, b.ServerID)
+		if err != nil {
+			return v, err
+		}
+		v.Access = append(v.Access, AccessView{Access: g, ServerName: on.Name, Role: b.Role()})
+	}
+	slices.SortFunc(v.Access, func(a, b AccessView) int {
+		return strings.Compare(b.Role+" ", a.Role+" ") // the primary first
+	})
+	return v, nil
+}
+
+// budget adds up what all backends of all apps may open at the engine, and one
+// more backend of the app that is named by its id.
+func budget(ctx context.Context, tx *store.Tx, engine plane.DatabaseServer, serverID string, e plane.Engine, more string) (plane.Budget, error) {
+	all, err := tx.DatabasesOn(ctx, serverID)
+	if err != nil {
+		return plane.Budget{}, err
+	}
+	var uses []plane.PoolUse
+	for _, d := range all {
+		if d.Engine != e {
+			continue
+		}
+		backends, err := tx.BackendsOf(ctx, d.AppID)
+		if err != nil {
+			return plane.Budget{}, err
+		}
+		n := 0
+		for _, b := range backends {
+			if b.Placed && !b.Removing {
+				n++
+			}
+		}
+		if d.AppID == more {
+			n++
+		}
+		uses = append(uses, plane.PoolUse{Pool: d.Pool, Processes: plane.ProcessesPerBackend, Backends: n})
+	}
+	return plane.BudgetOf(engine, uses), nil
+}
+
+// mayUseDatabases holds, before a backend is added, that its connections fit and
+// that no engine is restarted behind anybody's back.
+func mayUseDatabases(ctx context.Context, tx *store.Tx, a plane.App, acknowledge []string) error {
+	all, err := tx.DatabasesOf(ctx, a.ID)
+	if err != nil {
+		return err
+	}
+	for _, d := range all {
+		engine, err := tx.DatabaseServer(ctx, d.ServerID, d.Engine)
+		if errors.Is(err, store.ErrNotFound) || !d.Usable() {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(acknowledge, plane.AckRestart) {
+			if err := refuseClosed(ctx, tx, d, engine); err != nil {
+				return err
+			}
+		}
+		b, err := budget(ctx, tx, engine, d.ServerID, d.Engine, a.ID)
+		if err != nil {
+			return err
+		}
+		if b.Over() && !slices.Contains(acknowledge, plane.AckBudget) {
+			return overBudget(d, b)
+		}
+	}
+	return nil
+}
+
+func overBudget(d plane.Database, b plane.Budget) error {
+	return &plane.Error{
+		Code: plane.CodeConflict, Field: "acknowledge",
+		Message: fmt.Sprintf("with one more backend the databases may want %d connections, and %s takes %d (%d of %d are kept for administrators)",
+			b.Wanted, d.Engine.Title(), b.Free, b.Kept, b.Limit),
+		Hint: fmt.Sprintf("db set %s --max-connections %d, or db set %s --pool N for what a process really opens (%d now), or --acknowledge %s",
+			d.Name, roundUp(b.Wanted+b.Kept), d.Name, d.Pool, plane.AckBudget),
+	}
+}
+
+func roundUp(n int) int { return (n + 49) / 50 * 50 }
+
+// refuseClosed announces the one restart that an engine older than ServerPlane's
+// part in it needs, with everybody it concerns.
+func refuseClosed(ctx context.Context, tx *store.Tx, d plane.Database, engine plane.DatabaseServer) error {
+	if engine.Open {
+		return nil
+	}
+	names, err := neighbours(ctx, tx, d)
+	if err != nil {
+		return err
+	}
+	return &plane.Error{
+		Code: plane.CodeConflict, Field: "acknowledge",
+		Message: fmt.Sprintf("%s was there before ServerPlane and listens on its own server only; to let backends in it is restarted once, which cuts the connections of %s for about a second",
+			d.Engine.Title(), strings.Join(names, ", ")),
+		Hint: "choose a quiet moment and add --acknowledge " + plane.AckRestart,
+	}
+}
+
+// neighbours names the apps whose databases are in the same engine.
+func neighbours(ctx context.Context, tx *store.Tx, d plane.Database) ([]string, error) {
+	all, err := tx.DatabasesOn(ctx, d.ServerID)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, o := range all {
+		a, err := tx.App(ctx, o.AppID)
+		if err != nil {
+			return nil, err
+		}
+		if o.Engine == d.Engine && !slices.Contains(names, a.Name) {
+			names = append(names, a.Name)
+		}
+	}
+	return append(names, "whatever else uses it"), nil
+}

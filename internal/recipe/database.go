@@ -1,0 +1,220 @@
+package recipe
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/netip"
+
+	"github.com/serverplane/serverplane/internal/ansible"
+	"github.com/serverplane/serverplane/internal/files"
+	"github.com/serverplane/serverplane/internal/plane"
+)
+
+// Guest is one database of an engine with who may connect to it.
+type Guest struct {
+	Database  plane.Database
+	Password  string
+	Addresses []netip.Addr // as the engine's server sees them; loopback among them
+	Fresh     bool         // its password is new to the engine
+	Gone      bool         // it goes away
+}
+
+// EngineState is the whole of what one engine on one server should be.
+type EngineState struct {
+	Run        string
+	Server     plane.Server
+	Engine     plane.DatabaseServer
+	Key        []byte // of the certificate, opened
+	CA         []byte
+	Guests     []Guest
+	MayRestart bool // a person agreed to one
+}
+
+type engineSpec struct {
+	Engine         string            `json:"engine"`
+	Generation     int64             `json:"generation"`
+	Private        string            `json:"private"`
+	Open           bool              `json:"open"`
+	Restart        bool              `json:"restart"`
+	MaxConnections int               `json:"max_connections"`
+	Certificate    string            `json:"certificate"`
+	Key            string            `json:"key"`
+	CA             string            `json:"ca"`
+	Conf           map[string]string `json:"conf"`
+	Access         string            `json:"access"`
+	Databases      []guestSpec       `json:"databases"`
+	Gone           []guestSpec       `json:"gone"`
+	Rules          []map[string]any  `json:"rules"`
+	Firewall       bool              `json:"firewall"`
+}
+
+type guestSpec struct {
+	ID   string `json:"id"`
+	Role string `json:"role"`
+	SQL  string `json:"sql"`
+}
+
+// Engine brings a database engine to the state: installed if it is not there,
+// its roles and databases, and who may connect from where.
+func Engine(s EngineState) (ansible.Play, error) {
+	private := s.Server.PrivateAddress
+	spec := engineSpec{
+		Engine: string(s.Engine.Engine), Generation: s.Engine.Generation, Private: private.String(), Restart: s.MayRestart,
+		MaxConnections: s.Engine.WantedMax, Certificate: string(s.Engine.Certificate), Key: string(s.Key), CA: string(s.CA),
+		Firewall: s.Server.Firewall != plane.FirewallLeave, Databases: []guestSpec{}, Gone: []guestSpec{}, Rules: []map[string]any{},
+	}
+	spec.Conf = engineConf(s.Engine, private)
+	var grants []files.Grant
+	opened := map[netip.Addr]bool{}
+	for _, g := range s.Guests {
+		if err := spec.take(g); err != nil {
+			return ansible.Play{}, fmt.Errorf("render database %s: %w", g.Database.Name, err)
+		}
+		if g.Gone {
+			continue
+		}
+		grants = append(grants, grant(g))
+		for _, a := range g.Addresses {
+			if a.IsLoopback() || opened[a] {
+				continue
+			}
+			opened[a], spec.Open = true, true
+			spec.Rules = append(spec.Rules, map[string]any{
+				"from": a.String(), "to": private.String(), "ports": []int{enginePort(s.Engine)}, "comment": "serverplane db",
+			})
+		}
+	}
+	access, err := files.PostgreSQLAccess(grants)
+	if err != nil {
+		return ansible.Play{}, err
+	}
+	spec.Access = string(access)
+	raw, err := json.Marshal(spec)
+	if err != nil {
+		return ansible.Play{}, fmt.Errorf("encode what a database engine should be: %w", err)
+	}
+	p := ansible.Play{
+		Run: s.Run, Playbook: "database_engine.yml", Vars: map[string]any{}, Hosts: []ansible.Host{host(s.Server, nil)},
+		Files: []ansible.File{{Name: "database.json", Content: raw}},
+	}
+	return p, p.Validate()
+}
+
+func enginePort(s plane.DatabaseServer) int {
+	if s.Port != 0 {
+		return s.Port
+	}
+	return s.Engine.Port()
+}
+
+// engineConf is our configuration in the three cases: an engine that listens as
+// it did, one that is opened, and one that is ours from its first start.
+func engineConf(s plane.DatabaseServer, private netip.Addr) map[string]string {
+	if s.Engine == plane.MariaDB {
+		return map[string]string{
+			"as_is": string(files.MariaDBConfig(netip.Addr{}, s.WantedMax, false)),
+			"open":  string(files.MariaDBConfig(private, s.WantedMax, false)),
+			"fresh": string(files.MariaDBConfig(private, s.WantedMax, true)),
+		}
+	}
+	open := string(files.PostgreSQLConf(private, s.WantedMax))
+	return map[string]string{"as_is": string(files.PostgreSQLConf(netip.Addr{}, s.WantedMax)), "open": open, "fresh": open}
+}
+
+func grant(g Guest) files.Grant {
+	return files.Grant{Role: g.Database.Role(), Addresses: g.Addresses, RequireTLS: g.Database.RequireTLS}
+}
+
+func (s *engineSpec) take(g Guest) error {
+	sql, err := guestSQL(g)
+	if err != nil {
+		return err
+	}
+	guest := guestSpec{ID: g.Database.ID, Role: g.Database.Role(), SQL: string(sql)}
+	if g.Gone {
+		s.Gone = append(s.Gone, guest)
+	} else {
+		s.Databases = append(s.Databases, guest)
+	}
+	return nil
+}
+
+func guestSQL(g Guest) ([]byte, error) {
+	postgres := g.Database.Engine == plane.PostgreSQL
+	switch {
+	case g.Gone && postgres:
+		return files.PostgreSQLDrop(g.Database.Role())
+	case g.Gone:
+		return files.MariaDBDrop(g.Database.Role())
+	case !postgres:
+		return files.MariaDBScript(grant(g), g.Password)
+	case !g.Fresh:
+		return files.PostgreSQLScript(grant(g), "")
+	}
+	verifier, err := files.ScramVerifier(g.Password)
+	if err != nil {
+		return nil, err
+	}
+	return files.PostgreSQLScript(grant(g), verifier)
+}
+
+// Supply is a database whose variables a slot's process gets.
+type Supply struct {
+	Database plane.Database
+	Password string
+	Primary  plane.Server
+	Port     int
+	TLS      bool
+	CA       []byte
+}
+
+// suppliedVariables adds what is computed of the app's databases for one seat to
+// its own variables, which win over what is a mere default.
+func suppliedVariables(p Preparation, s Seat) map[string]string {
+	all := map[string]string{}
+	hard := map[string]string{}
+	for _, d := range p.Databases {
+		h, soft := d.Database.Variables(d.connection(p, s))
+		maps.Copy(hard, h)
+		maps.Copy(all, soft)
+		if d.TLS && p.App.Kind == plane.KindNodeJS {
+			all["NODE_EXTRA_CA_CERTS"] = files.CABundlePath(p.App.Name, string(p.Plan.Slot))
+		}
+	}
+	maps.Copy(all, p.Values)
+	maps.Copy(all, hard)
+	return all
+}
+
+func (d Supply) connection(p Preparation, s Seat) plane.Connection {
+	c := plane.Connection{Host: d.Primary.PrivateAddress, Port: d.Port, Password: d.Password}
+	if s.Backend.Primary {
+		c.Host = loopback()
+	}
+	if d.TLS {
+		c.CA = files.CAPath(p.App.Name, string(p.Plan.Slot))
+	}
+	return c
+}
+
+// authorities is the certificate that the slot's processes know their databases
+// by, or nil.
+func authorities(p Preparation) []byte {
+	for _, d := range p.Databases {
+		if d.TLS {
+			return d.CA
+		}
+	}
+	return nil
+}
+
+// ShownVariables is what a process in that slot of the primary is given of a
+// database.
+func ShownVariables(a plane.App, slot plane.Slot, d plane.Database, s plane.DatabaseServer, password string) (hard, soft map[string]string) {
+	c := plane.Connection{Host: loopback(), Port: s.Port, Password: password}
+	if s.TLS {
+		c.CA = files.CAPath(a.Name, string(slot))
+	}
+	return d.Variables(c)
+}

@@ -1,0 +1,42 @@
+package webtest
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/serverplane/serverplane/internal/control"
+	"github.com/serverplane/serverplane/internal/plane"
+)
+
+// CreateDatabase starts the Run.
+func (p *Panel) CreateDatabase(_ context.Context, _ plane.Actor, w control.DatabaseWish) (plane.Run, error) {
+	return p.start("CreateDatabase", w)
+}
+
+// Databases answers one.
+func (p *Panel) Databases(_ context.Context, _ plane.Actor, app string) ([]control.DatabaseView, error) {
+	return []control.DatabaseView{database()}, p.called("Databases", app)
+}
+
+// Database answers it.
+func (p *Panel) Database(_ context.Context, _ plane.Actor, name string) (control.DatabaseView, error) {
+	return database(), p.called("Database", name)
+}
+
+func database() control.DatabaseView {
+	let := plane.Proof{Verdict: plane.Pass, At: At(), Vantage: "s2, forwarded over SSH", Answer: "signed in, a query was answered", TLS: "TLSv1.3", Latency: plane.Duration(4 * time.Millisecond)}
+	return control.DatabaseView{
+		Database: plane.Database{
+			ID: "dbs_1", Name: "shop", Engine: plane.PostgreSQL, Pool: 10, State: plane.DatabaseReady, Since: At(), CreatedAt: At(), Password: []byte("hunter2"),
+			Stranger: plane.Proof{Verdict: plane.Fail, At: At(), Vantage: "s4, forwarded over SSH", Answer: "no answer"},
+		},
+		AppName: "web", ServerName: "s1", Host: "10.0.0.1",
+		Server: plane.DatabaseServer{Engine: plane.PostgreSQL, Port: 5432, Version: "15.8", Open: true, TLS: true, MaxConnections: 100, Reserved: 3},
+		Budget: plane.Budget{Wanted: 40, Free: 97, Limit: 100, Kept: 3},
+		Access: []control.AccessView{
+			{Access: plane.Access{Address: netip.MustParseAddr("127.0.0.1"), Proof: let}, ServerName: "s1", Role: "primary"},
+			{Access: plane.Access{Address: netip.MustParseAddr("10.0.0.2")}, ServerName: "s2", Role: "backend"},
+		},
+	}
+}

@@ -1,0 +1,211 @@
+"""Brings one database engine to the whole of what the panel wants of it: installed, listening, its roles, who may connect.
+
+SPEC: engine, generation (an older one than was in force last changes nothing), private (address), open (listen there), restart (a
+person agreed to one), max_connections (0: as it is), certificate, key, ca, conf {as_is, open, fresh}, access (our lines of pg_hba.conf),
+databases ([{id, role, sql, create}]), gone ([{id, role, sql}]), rules ([{from, to, ports}]), firewall (false: it is left).
+Prints "learned: {...}": what the engine is now.
+"""
+
+import difflib
+
+RECORD = STATE + "/databases-%s.json" % SPEC["engine"]
+BEGIN, END = "# serverplane begin: what stands between these two lines is replaced", "# serverplane end"
+ENGINE = engine_of()
+
+
+def record():
+    return json.loads(read(RECORD) or b'{"generation": 0, "roles": {}}')
+
+
+def install_engine():
+    """Whether the engine is ours to configure before its first start."""
+    with held_back(*ENGINE.units):
+        install(ENGINE.packages)
+    if not (ENGINE.find() or ENGINE.create()):
+        fail("%s was installed, but there is nothing of it here to work with" % ENGINE.title)
+    if ENGINE.running():
+        return False
+    if not ENGINE.untouched():
+        fail("%s is installed here but not running, and it holds databases; look why (journalctl -u %s) and start it: systemctl start %s"
+             % (ENGINE.title, ENGINE.unit, ENGINE.unit))
+    return True
+
+
+def certificate():
+    """The key is readable for the engine alone; the folder is root's."""
+    folder(FOLDER)
+    user, group = owner(ENGINE.secret_owner)
+    base = "%s/%s" % (FOLDER, SPEC["engine"])
+    texts = [(FOLDER + "/ca.crt", SPEC["ca"], 0o644, 0, 0), (base + ".crt", SPEC["certificate"], 0o644, 0, 0), (base + ".key", SPEC["key"], 0o600, user, group)]
+    return any([write(path, text, mode, uid, gid) for path, text, mode, uid, gid in texts])
+
+
+def start():
+    holder = port_holder(ENGINE.port)
+    if holder:
+        fail("port %d is taken by %s: %s cannot listen there; stop it or give it another port" % (ENGINE.port, holder, ENGINE.title))
+    run("systemctl", "enable", "--quiet", "postgresql.service" if ENGINE.title == "PostgreSQL" else ENGINE.unit)
+    if run("systemctl", "start", ENGINE.unit, check=False).returncode != 0:
+        fail("%s does not start" % ENGINE.title, output("journalctl", "-u", ENGINE.unit, "-n", "20", "-o", "cat", "--no-pager"))
+    changed("%s runs, listening on 127.0.0.1 and %s" % (ENGINE.title, SPEC["private"]))
+
+
+def choose_conf():
+    """Which of our files it should have, and what it cannot change without a restart."""
+    ours = (read(ENGINE.conf) or b"").decode()
+    listens = re.search(r"^(listen_addresses|bind_address)", ours, re.M)
+    fresh = "\nskip_name_resolve\n" in ours
+    reasons, text = [], SPEC["conf"]["as_is"]
+    if fresh:
+        text = SPEC["conf"]["fresh"]
+    elif listens:
+        text = SPEC["conf"]["open"]
+    elif SPEC["open"] and not ENGINE.is_open(SPEC["private"]):
+        text = SPEC["conf"]["open"]
+        reasons.append("it does not listen on %s" % SPEC["private"])
+    if SPEC["open"] and listens and not ENGINE.is_open(SPEC["private"]):
+        reasons.append("it does not listen on %s yet" % SPEC["private"])
+    if ENGINE.title == "PostgreSQL" and SPEC["max_connections"] and ENGINE.facts()["max_connections"] != SPEC["max_connections"]:
+        reasons.append("it takes %d connections, not %d" % (ENGINE.facts()["max_connections"], SPEC["max_connections"]))
+    if ENGINE.title == "MariaDB" and SPEC["open"] and not ENGINE.has_tls():
+        reasons.append("it offers no TLS")
+    return text, reasons
+
+
+def configure():
+    if ENGINE.errors():
+        fail("%s has lines it cannot read, and ignores whole files for them; put them right first: %s" % (ENGINE.title, ENGINE.errors().split("\n")[0]), ENGINE.errors())
+    before, (text, reasons) = read(ENGINE.conf), choose_conf()
+    others = not ENGINE.untouched()
+    if reasons and others and not SPEC["restart"]:
+        fail("%s must be restarted once, which cuts all its connections for about a second: %s" % (ENGINE.title, "; ".join(reasons)))
+    ENGINE.prepare_files()
+    touched = [certificate(), write(ENGINE.conf, text)]
+    if reasons:
+        restart(reasons, before)
+    elif any(touched):
+        ENGINE.reload()
+    if ENGINE.errors():
+        os.unlink(ENGINE.conf) if before is None else write(ENGINE.conf, before)
+        ENGINE.reload()
+        fail("%s does not accept our file, which was taken back: %s" % (ENGINE.title, ENGINE.errors()))
+
+
+def restart(reasons, before):
+    begun = time.monotonic()
+    if run("systemctl", "restart", ENGINE.unit, check=False).returncode != 0:
+        os.unlink(ENGINE.conf) if before is None else write(ENGINE.conf, before)
+        run("systemctl", "restart", ENGINE.unit, check=False)
+        fail("%s did not start with our file, which was taken back" % ENGINE.title, output("journalctl", "-u", ENGINE.unit, "-n", "20", "-o", "cat", "--no-pager"))
+    changed("%s was restarted in %.1f s, since %s" % (ENGINE.title, time.monotonic() - begun, "; ".join(reasons)))
+
+
+def refuse_foreign(known):
+    """A role or a database of that name which ServerPlane did not make is somebody else's."""
+    there = ENGINE.roles()
+    for d in SPEC["databases"]:
+        if check_role(d["role"]) in there and known.get(d["role"]) != d["id"]:
+            fail("%s has a role or a database %s already, which is not ServerPlane's; choose another name" % (ENGINE.title, d["role"]))
+
+
+def make_roles(kept):
+    for d in SPEC["databases"]:
+        if d["role"] not in kept["roles"]:
+            kept["roles"][d["role"]] = d["id"]
+            write(RECORD, json.dumps(kept, indent=2) + "\n", 0o600, quiet=True)
+        ENGINE.sql(d["sql"])
+    for d in SPEC["gone"]:
+        if kept["roles"].get(check_role(d["role"])) == d["id"]:
+            ENGINE.sql(d["sql"])
+            del kept["roles"][d["role"]]
+            changed("removed the database and the role " + d["role"])
+
+
+def our_lines(text):
+    """Where our lines begin and end, or None where there are none. Markers that somebody damaged are not guessed at."""
+    lines = text.split("\n")
+    begins = [i for i, l in enumerate(lines) if l.startswith("# serverplane begin")]
+    ends = [i for i, l in enumerate(lines) if l.startswith("# serverplane end")]
+    if not begins and not ends:
+        return None
+    if len(begins) == len(ends) == 1 and begins[0] < ends[0]:
+        return begins[0], ends[0]
+    wanted = "\n".join([BEGIN] + SPEC["access"].splitlines() + [END])
+    found = "\n".join(lines[min(begins + ends):max(begins + ends) + 1])
+    diff = "\n".join(difflib.unified_diff(found.split("\n"), wanted.split("\n"), "pg_hba.conf as it is", "what ServerPlane would write", lineterm=""))
+    fail("the lines that mark ServerPlane's part of %s are damaged (%d begin, %d end); nothing was changed: put them right, or delete the part"
+         % (ENGINE.access, len(begins), len(ends)), diff)
+
+
+def check_markers():
+    if ENGINE.title == "PostgreSQL":
+        our_lines((read(ENGINE.access) or b"").decode("utf-8", "surrogateescape"))
+
+
+def let_in():
+    """Our part stands first: the first line that fits decides."""
+    if ENGINE.title != "PostgreSQL":
+        return
+    before = read(ENGINE.access) or b""
+    lines = before.decode("utf-8", "surrogateescape").split("\n")
+    place = our_lines("\n".join(lines))
+    part = [BEGIN] + SPEC["access"].splitlines() + [END]
+    lines = part + lines if place is None else lines[:place[0]] + part + lines[place[1] + 1:]
+    now = os.stat(ENGINE.access)
+    put = lambda data: write(ENGINE.access, data, now.st_mode & 0o7777, now.st_uid, now.st_gid)
+    if not put("\n".join(lines).encode("utf-8", "surrogateescape")):
+        return
+    if ENGINE.errors():
+        said = ENGINE.errors()
+        put(before)
+        fail("PostgreSQL does not accept pg_hba.conf with our lines, which were taken back: " + said.split("\n")[0], said)
+    ENGINE.reload()
+
+
+def open_firewall():
+    """Our rules for this engine's port become exactly the wanted ones; those of another engine stay."""
+    if not SPEC["firewall"] or not shutil.which("ufw") or not ufw_active():
+        say("the firewall is not ServerPlane's here, or not active: no rule was changed")
+        return
+    wanted = [rule_text(r) for r in SPEC["rules"]]
+    for text in wanted:
+        ufw_allow(text, "serverplane db")
+    for rule in ufw_added():
+        text = without_comment(rule)
+        if rule.endswith(" comment 'serverplane db'") and " port %d " % ENGINE.port in text and text not in wanted:
+            run("ufw", "--force", "delete", *ufw_words(rule))
+            changed("firewall: deleted " + text)
+
+
+def learn():
+    facts = dict(ENGINE.facts(), open=ENGINE.is_open(SPEC["private"]), tls=ENGINE.has_tls())
+    say_fact(facts)
+
+
+def main():
+    kept = record()
+    if kept["generation"] > SPEC["generation"]:
+        say("a newer state is in force here already")
+        ENGINE.find()
+        learn()
+        return
+    if install_engine():
+        ENGINE.prepare_files()
+        certificate()
+        write(ENGINE.conf, SPEC["conf"]["fresh"])
+        start()
+    else:
+        check_markers()
+        refuse_foreign(kept["roles"])
+        configure()
+    refuse_foreign(kept["roles"])
+    make_roles(kept)
+    let_in()
+    open_firewall()
+    kept["generation"] = SPEC["generation"]
+    write(RECORD, json.dumps(kept, indent=2) + "\n", 0o600, quiet=True)
+    learn()
+
+
+with database_lock():
+    main()
