@@ -118,7 +118,11 @@ func (a *App) run(ctx context.Context, c config.Config, b *base, owner string, l
 		Mirrors: mirror.New(filepath.Join(c.DataDir, "mirrors"), c.AllowInsecureRepositories),
 		Now:     time.Now, PanelID: b.identity.id, Owner: owner, Log: a.log,
 	})
-	server := web.New(web.Config{Control: verbs, Pages: verbs, Hints: hub, Log: a.log, Version: a.version})
+	trusted, err := c.Trusted()
+	if err != nil {
+		return err
+	}
+	server := web.New(web.Config{Control: verbs, Pages: verbs, Hints: hub, Log: a.log, Version: a.version, Trusted: trusted})
 	if err := a.welcome(ctx, verbs, l.Addr()); err != nil {
 		return err
 	}
@@ -132,7 +136,7 @@ func (a *App) run(ctx context.Context, c config.Config, b *base, owner string, l
 	parts.Go(func() error { return signs.Run(ctx) })
 	parts.Go(func() error { return counter.Run(ctx) })
 	parts.Go(func() error { return server.Run(ctx, l) })
-	err := parts.Wait()
+	err = parts.Wait()
 	closePool() // last: Runs that end use it to clean up
 	return errors.Join(err, <-pooled)
 }

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/pflag"
 )
@@ -20,6 +22,7 @@ type Config struct {
 	DatabaseURL               string // postgres://…, or empty for SQLite in DataDir
 	AllowInsecureRepositories bool   // let http, git and file repositories through (labs, tests)
 	LogLevel                  slog.Level
+	TrustedProxies            string // addresses and networks, with commas between
 }
 
 // Default is the Config without any flag or variable.
@@ -34,6 +37,7 @@ func FromEnv(lookup func(string) (string, bool)) (Config, error) {
 	c := Default()
 	for name, to := range map[string]*string{
 		"SERVERPLANE_DATA": &c.DataDir, "SERVERPLANE_LISTEN": &c.Listen, "SERVERPLANE_DATABASE_URL": &c.DatabaseURL,
+		"SERVERPLANE_TRUSTED_PROXY": &c.TrustedProxies,
 	} {
 		if v, ok := lookup(name); ok && v != "" {
 			*to = v
@@ -66,6 +70,8 @@ func (c *Config) ServeFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&c.Listen, "listen", c.Listen, "address:port to answer on (SERVERPLANE_LISTEN)")
 	fs.BoolVar(&c.AllowInsecureRepositories, "allow-insecure-repositories", c.AllowInsecureRepositories,
 		"let http, git and file repositories through (labs and tests)")
+	fs.StringVar(&c.TrustedProxies, "trusted-proxy", c.TrustedProxies,
+		"addresses or networks, with commas between, of proxies that are believed about who asks: X-Forwarded-For and X-Forwarded-Proto (SERVERPLANE_TRUSTED_PROXY; default none)")
 	fs.TextVar(&c.LogLevel, "log-level", c.LogLevel, "debug, info, warn or error (SERVERPLANE_LOG_LEVEL)")
 }
 
@@ -75,6 +81,9 @@ func (c Config) Validate() error {
 		return errors.New("--data: must be a folder")
 	}
 	if err := c.validateListen(); err != nil {
+		return err
+	}
+	if _, err := c.Trusted(); err != nil {
 		return err
 	}
 	return c.validateDatabase()
@@ -92,6 +101,28 @@ func (c Config) validateListen() error {
 		return fmt.Errorf("--listen: %q must be an IP address or localhost", host)
 	}
 	return nil
+}
+
+// Trusted are the proxies whose word on who asks is believed.
+func (c Config) Trusted() ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for text := range strings.SplitSeq(c.TrustedProxies, ",") {
+		if text = strings.TrimSpace(text); text == "" {
+			continue
+		}
+		p, err := netip.ParsePrefix(text)
+		if a, single := netip.ParseAddr(text); single == nil {
+			p, err = netip.PrefixFrom(a, a.BitLen()), nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("--trusted-proxy: %q must be an address or a network, for example 127.0.0.1 or 10.0.0.0/8", text)
+		}
+		if p.Bits() == 0 {
+			return nil, fmt.Errorf("--trusted-proxy: %s is everybody: then any visitor could say who they are", text)
+		}
+		all = append(all, p.Masked())
+	}
+	return all, nil
 }
 
 // validateDatabase never repeats the URL: it holds a password.

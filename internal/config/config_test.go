@@ -52,6 +52,9 @@ func TestValidate(t *testing.T) {
 		"a name":         {func(c *Config) { c.Listen = "panel.example:80" }, "--listen"},
 		"no data":        {func(c *Config) { c.DataDir = "" }, "--data"},
 		"other database": {func(c *Config) { c.DatabaseURL = "mysql://u:hunter2@h/d" }, "--database-url"},
+		"proxies":        {func(c *Config) { c.TrustedProxies = "127.0.0.1, ::1,10.0.0.0/8" }, ""},
+		"no proxy":       {func(c *Config) { c.TrustedProxies = "proxy.example" }, "--trusted-proxy"},
+		"everybody":      {func(c *Config) { c.TrustedProxies = "0.0.0.0/0" }, "everybody"},
 		"broken URL":     {func(c *Config) { c.DatabaseURL = "postgres://u:hunter2@h:x/d" }, "--database-url"},
 	}
 	for name, tc := range cases {

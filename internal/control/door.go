@@ -21,6 +21,7 @@ const (
 	personTries, personEvery   = 5, 30 * time.Second
 	rememberedTries            = 10_000
 	verifiedAtOnce             = 2 // 64 MiB each
+	refusalsKept, refusalEvery = 60, time.Minute
 )
 
 // door is what stands between a stranger and a session.
@@ -29,14 +30,18 @@ type door struct {
 	room              chan struct{} // one place for each password looked at
 	verify            func(hash, password string) (bool, error)
 
+	refusals *auth.Limiter // how many refused sign-ins the audit keeps, of all together
+
 	mu    sync.Mutex
 	setup string // hash of the token of this start, or empty
+	quiet int    // refusals since the last one that was kept
 }
 
 func newDoor(c Config) *door {
 	d := &door{
 		addresses: auth.NewLimiter(addressTries, addressEvery, rememberedTries),
 		people:    auth.NewLimiter(personTries, personEvery, rememberedTries),
+		refusals:  auth.NewLimiter(refusalsKept, refusalEvery, 1),
 		room:      make(chan struct{}, verifiedAtOnce), verify: c.Verify,
 	}
 	if d.verify == nil {
@@ -75,6 +80,20 @@ func (d *door) knows(ctx context.Context, hash, password string) (bool, error) {
 	}
 	defer func() { <-d.room }()
 	return d.verify(hash, password)
+}
+
+// keeps tells whether a refusal goes into the audit, which nobody outside can
+// fill that way, and how many before it did not.
+func (d *door) keeps(now time.Time) (keep bool, left int) {
+	keep = d.refusals.Take("all", now) == 0
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !keep {
+		d.quiet++
+		return false, 0
+	}
+	left, d.quiet = d.quiet, 0
+	return true, left
 }
 
 func (d *door) opens(token string) bool {

@@ -1,9 +1,12 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/serverplane/serverplane/internal/auth"
@@ -64,7 +67,8 @@ func (c *Control) SetUp(ctx context.Context, from plane.Visitor, token, email, p
 // SignIn lets a person in who knows their password, with a fresh secret. For an
 // unknown person it does the same work and says the same.
 func (c *Control) SignIn(ctx context.Context, from plane.Visitor, email, password string) (string, error) {
-	if err := c.door.knock(from.From, person(email), c.now()); err != nil {
+	now := c.now()
+	if err := c.door.knock(from.From, person(email), now); err != nil {
 		return "", err
 	}
 	u, err := c.somebody(ctx, email)
@@ -77,10 +81,30 @@ func (c *Control) SignIn(ctx context.Context, from plane.Visitor, email, passwor
 	}
 	if !ok || u.ID == "" {
 		c.log.Warn("sign-in refused", "from", from.From)
-		return "", wrongPassword()
+		return "", cmp.Or(c.keepRefusal(ctx, from, u, now), wrongPassword())
 	}
 	c.door.welcome(from.From, person(email))
 	return c.letIn(ctx, u, from)
+}
+
+// keepRefusal writes a refused sign-in into the audit, within bounds. What was
+// typed is not kept: it may be a password in the wrong field.
+func (c *Control) keepRefusal(ctx context.Context, from plane.Visitor, u plane.User, now time.Time) error {
+	keep, left := c.door.keeps(now)
+	if !keep {
+		return nil
+	}
+	detail := "wrong password"
+	if u.ID == "" {
+		detail = "nobody has that mail address"
+	}
+	if left > 0 {
+		detail += fmt.Sprintf("; %d refusals before it are not listed", left)
+	}
+	stranger := plane.Actor{Email: "not signed in", From: from.From}
+	return c.store.Write(ctx, func(tx *store.Tx) error {
+		return c.audit(ctx, tx, stranger, "session.refuse", u.Email, detail)
+	})
 }
 
 // somebody is the person with the mail address, or a nobody whose password

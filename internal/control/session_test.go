@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/serverplane/serverplane/internal/auth"
 	"github.com/serverplane/serverplane/internal/control"
@@ -90,10 +93,26 @@ func TestSignIn(t *testing.T) {
 		t.Error("a secret is used twice or stored in the clear")
 	}
 	for _, who := range []string{"ann@example.com", "nobody@example.com", "", "\x00", strings.Repeat("a", 300) + "@example.com"} {
-		p.refuses("wrong password of "+who, plane.CodeUnauthorized, "", func(ctx context.Context) error {
-			_, err := p.SignIn(ctx, at("192.0.2.2"), who, "wrong horse battery")
-			return err
-		})
+		before := p.contents()
+		if _, err := p.SignIn(t.Context(), at("192.0.2.2"), who, "wrong horse battery"); plane.CodeOf(err) != plane.CodeUnauthorized {
+			t.Errorf("wrong password of %q: %v", who, err)
+		}
+		subject, detail := "", "nobody has that mail address"
+		if who == "ann@example.com" {
+			subject, detail = who, "wrong password"
+		}
+		if a := p.lastAudit(); a.Action != "session.refuse" || a.Subject != subject || a.Detail != detail || a.From != "192.0.2.2" || a.UserID != "" {
+			t.Errorf("the audit of %q: %+v", who, a)
+		}
+		after := p.contents()
+		delete(before, "audits")
+		delete(after, "audits")
+		if diff := cmp.Diff(before, after); diff != "" {
+			t.Errorf("wrong password of %q changed:\n%s", who, diff)
+		}
+	}
+	if p.inFiles("nobody@example.com") {
+		t.Error("what a stranger typed is kept")
 	}
 	list, err := p.Sessions(t.Context(), owner)
 	if err != nil || len(list) != 2 || list[0].Agent != "Firefox" || list[0].From != "192.0.2.1" {
@@ -144,11 +163,44 @@ func TestTriesAreLimited(t *testing.T) {
 		t.Errorf("a minute later: %v", err)
 	}
 	var last error
-	for n := range 30 { // one machine, many people; all addresses of a /64 are one machine
+	for n := range 45 { // one machine, many people; all addresses of a /64 are one machine
 		last = try(fmt.Sprintf("2001:db8::%x", n+1), fmt.Sprintf("p%d@example.com", n), "wrong horse battery")
 	}
 	if !limited(last) {
-		t.Errorf("the thirtieth try of one machine: %v", last)
+		t.Errorf("the last of many tries of one machine: %v", last)
+	}
+}
+
+// However many are refused from however many places, the audit gets a line a
+// minute at most, which says how many it stands for.
+func TestRefusalsDoNotFloodTheAudit(t *testing.T) {
+	p, _, _ := owned(t)
+	verbs := control.New(control.Config{
+		Store: p.store, Now: func() time.Time { return day }, Log: slog.New(slog.DiscardHandler), Verify: func(string, string) (bool, error) { return false, nil },
+	})
+	before := p.count("audits")
+	refuse := func(n int) {
+		if _, err := verbs.SignIn(t.Context(), at(fmt.Sprintf("10.%d.%d.1", n/250, n%250)), fmt.Sprintf("p%d@example.com", n), "wrong horse battery"); plane.CodeOf(err) != plane.CodeUnauthorized {
+			t.Fatal(err)
+		}
+	}
+	for n := range 300 {
+		refuse(n)
+	}
+	if got := p.count("audits") - before; got != 60 {
+		t.Errorf("300 refusals left %d lines", got)
+	}
+	later := day
+	verbs = control.New(control.Config{
+		Store: p.store, Now: func() time.Time { return later }, Log: slog.New(slog.DiscardHandler), Verify: func(string, string) (bool, error) { return false, nil },
+	})
+	for n := range 70 {
+		refuse(n)
+	}
+	later = later.Add(2 * time.Minute)
+	refuse(1000)
+	if !slices.ContainsFunc(p.contents()["audits"], func(line string) bool { return strings.Contains(line, "; 10 refusals before it are not listed") }) {
+		t.Error("the audit does not say how many it left out")
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -36,6 +37,7 @@ type Config struct {
 	Log     *slog.Logger
 	Version string
 	Now     func() time.Time // nil means time.Now
+	Trusted []netip.Prefix   // proxies whose word on who asks is believed
 }
 
 // Server answers HTTP.
@@ -55,9 +57,9 @@ func New(c Config) *Server {
 	mux.HandleFunc("/", s.nothing(mux))
 	s.api = api.New(mux, api.Config{Control: c.Control, Log: c.Log, Version: c.Version, Stopping: s.stopping})
 	if c.Pages != nil {
-		s.ui = ui.New(mux, ui.Config{Control: c.Pages, Hints: c.Hints, Log: c.Log, Version: c.Version, Stopping: s.stopping, Now: c.Now})
+		s.ui = ui.New(mux, ui.Config{Control: c.Pages, Hints: c.Hints, Log: c.Log, Version: c.Version, Stopping: s.stopping, Now: c.Now, Secure: byTLS})
 	}
-	s.handler = requestID(s.accessLog(s.recovered(headers(mux))))
+	s.handler = requestID(behind(c.Trusted, s.accessLog(s.recovered(headers(mux)))))
 	return s
 }
 

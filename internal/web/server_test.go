@@ -124,7 +124,10 @@ func TestEveryRouteAsEverybody(t *testing.T) {
 // A viewer only reads, and reads no secret.
 func TestWhatAViewerMay(t *testing.T) {
 	for _, r := range newLab(t).web.Routes() {
-		secret := strings.HasSuffix(r.Path, "/reveal") || strings.HasSuffix(r.Path, "/audits") || strings.Contains(r.Path, "/logs")
+		if strings.HasPrefix(r.Path, "/api/v1/tokens") {
+			continue // their own
+		}
+		secret := strings.HasSuffix(r.Path, "/reveal") || strings.HasSuffix(r.Path, "/audits") || strings.Contains(r.Path, "/logs") || strings.HasSuffix(r.Path, "/users")
 		if want := r.Method == http.MethodGet && !secret; auth.Allow(plane.RoleViewer, r.Permission) != want {
 			t.Errorf("%s %s: a viewer may: %v", r.Method, r.Path, !want)
 		}
@@ -215,6 +218,12 @@ func TestWireNames(t *testing.T) {
 		{"GET", "/apps/web/variables/reveal", "", 200, map[string]any{"items": []any{map[string]any{"name": "KEY", "value": "hunter2", "length": 7.0, "updated_at": at}}}},
 		{"POST", "/apps/unchanged/variables/apply", "", 200, map[string]any{"run": nil}},
 		{"GET", "/audits", "", 200, map[string]any{"items": []any{map[string]any{"id": "aud_1", "time": at, "actor": "me@example.com", "from": "127.0.0.1", "action": "app.create", "subject": "web"}}}},
+		{"GET", "/users", "", 200, map[string]any{"items": []any{
+			map[string]any{"id": "usr_1", "email": "me@example.com", "role": "owner", "created_at": at}, map[string]any{"id": "usr_2", "email": "web@example.com", "role": "viewer", "created_at": at},
+		}}},
+		{"POST", "/users", `{"email":"ann@example.com","role":"admin","password":"correct horse battery"}`, 201, map[string]any{"id": "usr_3", "email": "ann@example.com", "role": "admin", "created_at": "0001-01-01T00:00:00Z"}},
+		{"GET", "/tokens", "", 200, map[string]any{"items": []any{map[string]any{"id": "tok_1", "name": "web", "created_at": at}}}},
+		{"POST", "/tokens", `{"name":"ci"}`, 201, map[string]any{"token": "spt_fresh"}},
 		{"POST", "/host-key", `{"address":"198.18.0.1"}`, 200, map[string]any{"fingerprint": "SHA256:host", "type": "ssh-ed25519"}},
 		{"GET", "/panel-key", "", 200, map[string]any{"key": "ssh-ed25519 AAAA serverplane"}},
 		// last, for it leaves a receipt
@@ -302,6 +311,30 @@ func TestWishesArriveWhole(t *testing.T) {
 		if diff := cmp.Diff(c.want, l.panel.Wish(c.verb)); diff != "" {
 			t.Errorf("%s %s (-want +got):\n%s", c.method, c.path, diff)
 		}
+	}
+}
+
+func TestWishesAboutPeopleArrive(t *testing.T) {
+	l := newLab(t)
+	for _, c := range []struct {
+		method, path, body, verb string
+		want                     any
+	}{
+		{"POST", "/users", `{"email":"a@b.c","role":"viewer","password":"pw"}`, "CreateUser", []string{"a@b.c", "viewer", "pw"}},
+		{"PATCH", "/users/usr_9", `{"role":"admin"}`, "SetRole", []string{"usr_9", "admin"}},
+		{"DELETE", "/users/usr_9", "", "RemoveUser", "usr_9"},
+		{"POST", "/tokens", `{"name":"ci"}`, "CreateToken", []string{"me@example.com", "ci"}},
+		{"DELETE", "/tokens/tok_9", "", "RevokeToken", "tok_9"},
+	} {
+		if resp, body := l.ask(t, plane.RoleOwner, c.method, "/api/v1"+c.path, c.body); resp.StatusCode > 299 || strings.Contains(body, "pw") {
+			t.Errorf("%s: %d %s", c.path, resp.StatusCode, body)
+		}
+		if diff := cmp.Diff(c.want, l.panel.Wish(c.verb)); diff != "" {
+			t.Errorf("%s %s (-want +got):\n%s", c.method, c.path, diff)
+		}
+	}
+	if strings.Contains(l.log.String(), "pw") {
+		t.Error("the log holds a password")
 	}
 }
 

@@ -37,6 +37,7 @@ type Control interface {
 	ServedVerbs
 	RunVerbs
 	AuditVerbs
+	UserVerbs
 }
 
 var _ Control = (*control.Control)(nil)
@@ -81,6 +82,7 @@ func New(mux *http.ServeMux, c Config) *API {
 	a.routeServed()
 	a.routeRuns()
 	a.routeAudits()
+	a.routeUsers()
 	a.routeDescription()
 	return a
 }

@@ -13,7 +13,7 @@ var deeds = map[string]string{
 	"backend.repair": "Backend repaired", "backend.set": "Share of a backend changed", "env.apply": "Variables applied", "env.reveal": "Variables' values shown",
 	"env.set": "Variables set", "env.unset": "Variables removed", "lb.disable": "Load Balancer disabled", "lb.enable": "Load Balancer enabled",
 	"lb.set": "Load Balancer changed", "panel.set-up": "Panel set up", "run.cancel": "Run cancelled", "server.add": "Server added",
-	"server.provision": "Server prepared again", "server.remove": "Server removed", "session.create": "Signed in", "session.end": "Signed out",
+	"server.provision": "Server prepared again", "server.remove": "Server removed", "session.create": "Signed in", "session.refuse": "Sign-in refused", "session.end": "Signed out",
 	"session.revoke": "Session ended", "token.create": "API token created", "token.revoke": "API token revoked", "user.create": "User created",
 	"user.remove": "User removed", "user.role": "Role changed", "user.password": "Password changed",
 }
