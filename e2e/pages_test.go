@@ -13,61 +13,19 @@ import (
 	"github.com/serverplane/serverplane/e2e/still"
 )
 
-// sightsOf says, for every page of the dashboard, what its picture is called and
-// where it is on a filled panel. A page that is not here fails TestPages.
-func sightsOf(n still.Newest) map[string][]sight {
-	const app, tab = "/apps/" + still.Shop, "/apps/" + still.Shop + "/load-balancer"
-	return map[string][]sight{
-		"/{$}":            {{"overview", "/"}},
-		"/live":           nil, // a page's stream
-		"/runs":           {{"runs", "/runs"}, {"runs-failed", "/runs?state=failed"}},
-		"/runs/{id}":      {{"run", n.Run}, {"run-failed", n.Ended}},
-		"/runs/{id}/log":  nil, // plain text
-		"/servers":        {{"servers", "/servers"}},
-		"/servers/new":    {{"server-new", "/servers/new"}},
-		"/servers/{name}": {{"server", "/servers/" + still.First}, {"server-unreachable", "/servers/s5"}},
-
-		"/apps":                         {{"apps", "/apps"}},
-		"/apps/new":                     {{"app-new", "/apps/new"}},
-		"/apps/{name}":                  {{"app", app}, {"app-fresh", "/apps/" + still.Fresh}},
-		"/apps/{name}/deployments":      {{"deployments", app + "/deployments"}},
-		"/apps/{name}/deployments/{id}": {{"deployment", n.Deployment}},
-		"/apps/{name}/environment":      {{"environment", app + "/environment"}},
-
-		"/apps/{name}/load-balancer":                          {{"load-balancer", tab}, {"load-balancer-off", "/apps/" + still.Single + "/load-balancer"}},
-		"/apps/{name}/load-balancer/settings":                 {{"load-balancer-settings", tab + "/settings"}},
-		"/apps/{name}/load-balancer/disable":                  {{"load-balancer-disable", tab + "/disable"}},
-		"/apps/{name}/load-balancer/add":                      {{"backend-new", tab + "/add"}},
-		"/apps/{name}/load-balancer/backends/{server}":        {{"backend", tab + "/backends/s2"}},
-		"/apps/{name}/load-balancer/backends/{server}/off":    {{"backend-off", tab + "/backends/s1/off"}},
-		"/apps/{name}/load-balancer/backends/{server}/share":  {{"backend-share", tab + "/backends/s4/share"}},
-		"/apps/{name}/load-balancer/backends/{server}/remove": {{"backend-remove", tab + "/backends/s2/remove"}},
-
-		"/users":      {{"users", "/users"}},
-		"/users/{id}": {{"user", n.User}},
-		"/audit":      {{"audit", "/audit"}},
-		"/account":    {{"account", "/account"}},
-		"/sign-in":    nil, // seen before anybody is signed in, as the next one
-		"/setup":      nil,
-	}
-}
-
-// sight is one page in one state.
-type sight struct{ name, path string }
-
 // TestPages looks at every page: as a picture in light and dark, at both widths,
 // with axe-core, and with the browser's own log; on a panel where much has
 // happened, on an empty one, and on one where every text is hostile.
 func TestPages(t *testing.T) {
-	known := sightsOf(still.Newest{})
+	known := still.Sights(still.Newest{})
 	for _, at := range still.Addresses() {
 		if _, ok := known[at]; !ok {
-			t.Errorf("the page %s has no entry in sightsOf: give it a name and an address", at)
+			t.Errorf("the page %s has no entry in still.Sights: give it a name and an address", at)
 		}
 		delete(known, at)
 	}
 	for at := range known {
-		t.Errorf("sightsOf has an entry for %s, which is no page", at)
+		t.Errorf("still.Sights has an entry for %s, which is no page", at)
 	}
 	for _, s := range []screen{desktop, telephone} {
 		t.Run(s.name, func(t *testing.T) {
@@ -96,16 +54,16 @@ func seeEmpty(t *testing.T, s screen) {
 	p := stillPanel(t)
 	b := browse(t, p.URL, s)
 	b.open("/")
-	b.see(sight{"setup", "/setup"})
+	b.see("setup", "/setup")
 	must(t, p.Own(t.Context()))
-	b.see(sight{"sign-in", "/sign-in"})
+	b.see("sign-in", "/sign-in")
 	b.doubted()
 	b.signIn(still.Owner, still.Password)
-	for _, one := range []sight{
+	for _, one := range [][2]string{
 		{"overview-empty", "/"}, {"servers-empty", "/servers"}, {"apps-empty", "/apps"}, {"app-new-empty", "/apps/new"}, {"runs-empty", "/runs"},
 		{"users-empty", "/users"}, {"missing", "/nowhere"},
 	} {
-		b.see(one)
+		b.see(one[0], one[1])
 	}
 	b.calm()
 }
@@ -124,10 +82,15 @@ func seeFilled(t *testing.T, s screen) {
 	b.signIn(still.Owner, still.Password)
 	newest, err := p.Newest(t.Context())
 	must(t, err)
-	for _, all := range sightsOf(newest) {
+	before, err := p.Deeds(t.Context())
+	must(t, err)
+	for _, all := range still.Sights(newest) {
 		for _, one := range all {
-			b.see(one)
+			b.see(one.Name, one.Path)
 		}
+	}
+	if after, err := p.Deeds(t.Context()); err != nil || after != before {
+		t.Errorf("looking at pages left %d lines in the audit log (%v)", after-before, err)
 	}
 	b.calm()
 }
@@ -145,11 +108,11 @@ func seeHostile(t *testing.T, s screen) {
 	b.signIn(still.Owner, still.Password)
 	newest, err := p.Newest(t.Context())
 	must(t, err)
-	for _, all := range sightsOf(newest) {
+	for _, all := range still.Sights(newest) {
 		for _, one := range all {
-			b.open(one.path)
-			b.harmless(one.name)
-			b.narrow(one.name)
+			b.open(one.Path)
+			b.harmless(one.Name)
+			b.narrow(one.Name)
 		}
 	}
 	b.open("/apps/" + still.Shop + "/environment")
@@ -199,17 +162,17 @@ func (b *browser) doubted() {
 }
 
 // see looks at a page in light and dark.
-func (b *browser) see(one sight) {
+func (b *browser) see(name, path string) {
 	b.t.Helper()
-	b.open(one.path)
-	if at, err := eval[string](b, "location.pathname + location.search"); err != nil || at != one.path {
-		b.t.Errorf("%s led to %s (%v)", one.path, at, err)
+	b.open(path)
+	if at, err := eval[string](b, "location.pathname + location.search"); err != nil || at != path {
+		b.t.Errorf("%s led to %s (%v)", path, at, err)
 	}
-	b.shot(one.name)
-	b.accessible(one.name)
+	b.shot(name)
+	b.accessible(name)
 	b.scheme("dark")
-	b.shot(one.name + "-dark")
-	b.accessible(one.name+" in dark", "color-contrast")
+	b.shot(name + "-dark")
+	b.accessible(name+" in dark", "color-contrast")
 	b.scheme("light")
-	b.harmless(one.name)
+	b.harmless(name)
 }

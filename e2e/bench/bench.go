@@ -39,7 +39,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 		name    string
 		measure func(context.Context) error
 	}{
-		{"throughput", b.throughput}, {"panel", b.panelTopics}, {"health", b.health}, {"prober", b.prober},
+		{"throughput", b.throughput}, {"panel", b.panelTopics}, {"health", b.health}, {"prober", b.prober}, {"pages", b.pages},
 	} {
 		if !b.wantsPart(part.name) {
 			continue

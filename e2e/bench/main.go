@@ -2,7 +2,7 @@
 //
 //	bench                    measure everything, write the report to standard output
 //	bench -out FILE          write it to FILE
-//	bench -only LIST         only these topics: throughput, traffic, adding, health, prober, panel
+//	bench -only LIST         only these topics: throughput, traffic, adding, health, prober, panel, pages
 //	bench -binary FILE       measure this serverplane program instead of building one
 //
 // It needs root and measures on real servers of its own (see e2e/fleet).

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/serverplane/serverplane/internal/plane"
@@ -195,9 +196,9 @@ func subjects() []string {
 // deployment writes the kth, the last of which is live; the one before it failed.
 func (f *filler) deployment(ctx context.Context, a *plane.App, k int) error {
 	asked := f.ago(time.Duration(f.Deployments-k) * 7 * time.Hour)
-	commit := fmt.Sprintf("%040x", 0x9e3779b97f4a7c15*uint64(k+1))
+	commit := strings.Repeat(fmt.Sprintf("%08x", 0x9e3779b9*uint32(k+3)), 5)
 	d := plane.Deployment{
-		ID: plane.NewID(plane.PrefixDeployment), AppID: a.ID, Trigger: plane.TriggerManual, Ref: a.Branch, Commit: "c" + commit[1:], Author: f.said("Ann Doe"),
+		ID: plane.NewID(plane.PrefixDeployment), AppID: a.ID, Trigger: plane.TriggerManual, Ref: a.Branch, Commit: commit, Author: f.said("Ann Doe"),
 		Subject: f.said(subjects()[k%len(subjects())]), Slot: plane.SlotA, Spec: a.Spec, State: plane.DeploymentCompleted, Actor: Owner, CreatedAt: asked, StartedAt: asked.Add(time.Second),
 		LiveAt: asked.Add(31 * time.Second), FinishedAt: asked.Add(64 * time.Second),
 	}
@@ -231,7 +232,7 @@ func (f *filler) backend(ctx context.Context, a plane.App, n, k int) error {
 	b := plane.Backend{
 		ID: plane.NewID(plane.PrefixBackend), AppID: a.ID, ServerID: s.ID, Primary: k == 0, Enabled: true, WishedAt: f.ago(80 * time.Hour), Placed: true, Weight: 1,
 		Ports:  plane.Ports{ProcessA: 23000 + n, ProcessB: 24000 + n, SiteA: 21000 + n, SiteB: 22000 + n},
-		SeenAs: f.servers[n%len(f.servers)].PrivateAddress, ReleaseID: "20260304050607-0123456", DeploymentID: a.LiveID, CreatedAt: f.ago(80 * time.Hour),
+		SeenAs: f.servers[n%len(f.servers)].PrivateAddress, ReleaseID: "20260304050607-0123456", DeploymentID: a.LiveID, CreatedAt: f.ago(80*time.Hour - time.Duration(k)*time.Minute),
 		Health: f.health(plane.BackendHealthy, "HTTP 200", "answered 200"),
 	}
 	if a.Name == Shop {

@@ -97,8 +97,8 @@ func (f *filler) log(ctx context.Context, r plane.Run) error {
 
 func (f *filler) fillAudits(ctx context.Context) error {
 	lines := []struct{ action, subject, detail string }{
-		{"app.create", Shop, ""}, {"balancer.set", Shop, "method round-robin to least-connections"}, {"backend.off", Shop + " on s3", ""}, {"server.add", "s4", ""},
-		{"variable.reveal", Shop, ""}, {"deployment.create", Shop, "main"}, {"session.create", Owner, ""},
+		{"app.create", Shop, ""}, {"lb.set", Shop, "method round-robin to least-connections"}, {"backend.off", Shop + " on s3", ""}, {"server.add", "s4", ""},
+		{"env.reveal", Shop, ""}, {"app.deploy", Shop, "main"}, {"session.create", Owner, ""},
 	}
 	for n := range f.Audits {
 		l := lines[n%len(lines)]

@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/serverplane/serverplane/internal/auth"
 	"github.com/serverplane/serverplane/internal/control"
 	"github.com/serverplane/serverplane/internal/plane"
 	"github.com/serverplane/serverplane/internal/secret"
@@ -56,6 +57,7 @@ func Open(ctx context.Context, dir string) (p *Panel, err error) {
 	quiet, hub := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})), stream.New()
 	p.verbs = control.New(control.Config{
 		Store: p.store, Box: p.box, Hub: hub, Now: time.Now, PanelID: plane.NewID(plane.PrefixPanel), Log: quiet, Surveyor: blind{}, Checker: blind{},
+		Patience: 20 * time.Millisecond, // nobody is there who brings a change into force
 		PanelKey: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHdCyYpsRCY7RQPBwEqrLSuEBGzqGaRmoLnNqOBSpAYv serverplane",
 	})
 	if _, err := p.verbs.OpenSetup(ctx); err != nil {
@@ -72,9 +74,18 @@ func Open(ctx context.Context, dir string) (p *Panel, err error) {
 }
 
 // Own makes the owner.
-func (p *Panel) Own(ctx context.Context) error {
-	_, err := p.verbs.CreateUser(ctx, plane.Actor{Email: "still", Role: plane.RoleOwner, From: "local"}, Owner, plane.RoleOwner, Password)
+func (p *Panel) Own(ctx context.Context) error { return p.Join(ctx, Owner, plane.RoleOwner) }
+
+// Join makes a person with the role, who signs in with Password.
+func (p *Panel) Join(ctx context.Context, email string, role plane.Role) error {
+	_, err := p.verbs.CreateUser(ctx, plane.Actor{Email: "still", Role: plane.RoleOwner, From: "local"}, email, role, Password)
 	return err
+}
+
+// Deeds counts what the audit log tells, the newest thousand lines.
+func (p *Panel) Deeds(ctx context.Context) (int, error) {
+	lines, err := p.verbs.Audits(ctx, plane.Actor{Role: plane.RoleOwner}, "", 1000)
+	return len(lines), err
 }
 
 // Addresses are all pages of the dashboard, from its own table of routes.
@@ -88,25 +99,37 @@ func Addresses() []string {
 	return all
 }
 
+// Forms are all forms of the dashboard that the role may not send.
+func Forms(beyond plane.Role) []string {
+	var all []string
+	for _, r := range new(ui.UI).Routes() {
+		if r.Method == http.MethodPost && r.Permission != ui.Anyone && !auth.Allow(beyond, r.Permission) {
+			all = append(all, r.Pattern)
+		}
+	}
+	return all
+}
+
 // Close waits for the end of the panel's context and closes its store.
 func (p *Panel) Close() error { return errors.Join(<-p.ended, p.store.Close()) }
 
-// Client is signed in as the owner and follows no redirect.
-func (p *Panel) Client() (*http.Client, error) {
+// Stranger is a client whom the panel does not know; it follows no redirect.
+func (p *Panel) Stranger() (*http.Client, error) {
 	jar, err := cookiejar.New(nil)
+	return &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}, err
+}
+
+// SignIn signs a client in.
+func (p *Panel) SignIn(c *http.Client, email string) error {
+	answer, err := c.PostForm(p.URL+"/sign-in", url.Values{"email": {email}, "password": {Password}})
 	if err != nil {
-		return nil, err
-	}
-	c := &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	answer, err := c.PostForm(p.URL+"/sign-in", url.Values{"email": {Owner}, "password": {Password}})
-	if err != nil {
-		return nil, fmt.Errorf("sign in: %w", err)
+		return fmt.Errorf("sign in: %w", err)
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusSeeOther {
-		return nil, fmt.Errorf("sign in: status %d", answer.StatusCode)
+		return fmt.Errorf("sign in: status %d", answer.StatusCode)
 	}
-	return c, nil
+	return nil
 }
 
 // blind looks at servers that do not exist: each answer is that they do not.

@@ -167,6 +167,29 @@ func (c *Control) Apps(ctx context.Context, _ plane.Actor) ([]AppView, error) {
 	})
 }
 
+// AppsAfter lists at most limit apps by name, from the one behind the named one:
+// what a page has room for, however many there are.
+func (c *Control) AppsAfter(ctx context.Context, _ plane.Actor, after string, limit int) ([]AppView, error) {
+	return read(ctx, c.store, func(tx *store.Tx) ([]AppView, error) {
+		all, err := tx.Apps(ctx)
+		if err != nil {
+			return nil, err
+		}
+		var views []AppView
+		for _, a := range all {
+			if a.Name <= after || len(views) == limit {
+				continue
+			}
+			view, err := c.viewApp(ctx, tx, a)
+			if err != nil {
+				return nil, err
+			}
+			views = append(views, view)
+		}
+		return views, nil
+	})
+}
+
 // App shows one app.
 func (c *Control) App(ctx context.Context, _ plane.Actor, name string) (AppView, error) {
 	return read(ctx, c.store, func(tx *store.Tx) (AppView, error) {

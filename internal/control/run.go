@@ -22,6 +22,13 @@ func (c *Control) Runs(ctx context.Context, _ plane.Actor, f RunFilter) ([]RunVi
 			}
 			filter.AppID = a.ID
 		}
+		if f.Server != "" {
+			s, err := serverByName(ctx, tx, f.Server)
+			if err != nil {
+				return nil, err
+			}
+			filter.ServerID = s.ID
+		}
 		runs, err := tx.Runs(ctx, filter)
 		if err != nil {
 			return nil, err

@@ -234,6 +234,7 @@ type RunView struct {
 // RunFilter narrows a list of Runs.
 type RunFilter struct {
 	App    string         // name, or empty
+	Server string         // name, or empty: about the server, or touching it
 	State  plane.RunState // or empty
 	Before string         // cursor
 	Limit  int

@@ -11,7 +11,7 @@ import (
 
 // AppVerbs are the verbs about apps; one app alone is asked of MeshVerbs.
 type AppVerbs interface {
-	Apps(ctx context.Context, actor plane.Actor) ([]control.AppView, error)
+	AppsAfter(ctx context.Context, actor plane.Actor, after string, limit int) ([]control.AppView, error)
 	CreateApp(ctx context.Context, actor plane.Actor, w control.AppWish) (plane.App, *plane.Run, error)
 	RemoveApp(ctx context.Context, actor plane.Actor, name string) (plane.Run, error)
 	Backends(ctx context.Context, actor plane.Actor, app string) ([]control.BackendView, error)
@@ -32,21 +32,24 @@ func (t tabs) May(string) bool { return true }
 
 type appsView struct {
 	page
+	listed
 	Apps []control.AppView
 }
 
 func (u *UI) apps(v *visit) error {
-	shown, err := u.loadApps(v, "")
+	after := v.query("after")
+	shown, err := u.loadApps(v, after)
 	if err != nil {
 		return err
 	}
-	shown.base().Stream = streamOf("apps", "", 0)
+	shown.base().Stream = streamOf("apps", after, 0)
 	return u.show(v, "apps.html", shown)
 }
 
-func (u *UI) loadApps(v *visit, _ string) (view, error) {
-	all, err := u.control.Apps(v.ctx(), v.actor)
-	shown := &appsView{page: u.page(v, "Apps"), Apps: all}
+func (u *UI) loadApps(v *visit, after string) (view, error) {
+	all, err := u.control.AppsAfter(v.ctx(), v.actor, after, listShown+1)
+	shown := &appsView{page: u.page(v, "Apps")}
+	shown.Apps, shown.listed = cutList(all, "/apps", after, func(a control.AppView) string { return a.Name })
 	shown.Area = "apps"
 	return shown, err
 }

@@ -21,6 +21,20 @@ func TestAppPages(t *testing.T) {
 	b.Post("/apps/web/remove", "confirm", "web").Leads("/runs/run_1")
 }
 
+// A list by name is cut into pages, however long it is.
+func TestLongListsHavePages(t *testing.T) {
+	l := newLab(t)
+	b := l.as(plane.RoleViewer)
+	b.Get("/apps").Is(200).Lacks(">More<", "From the beginning")
+	l.panel.Repeat(120)
+	b.Get("/apps").Is(200, `<a href="/apps?after=web">More</a>`).Lacks("From the beginning")
+	b.Get("/apps?after=shop").Is(200, `<a href="/apps">From the beginning</a>`)
+	if got := l.panel.Wish("AppsAfter"); got != "shop 51" {
+		t.Errorf("asked for %v", got)
+	}
+	b.Get("/servers?after=s1").Is(200, `<a href="/servers">From the beginning</a>`).Lacks(`href="/servers/s1"`)
+}
+
 func TestCreateAppPage(t *testing.T) {
 	l := newLab(t)
 	b := l.as(plane.RoleAdmin)

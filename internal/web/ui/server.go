@@ -25,21 +25,26 @@ type ServerVerbs interface {
 
 type serversView struct {
 	page
+	listed
 	Servers []control.ServerView
 }
 
 func (u *UI) servers(v *visit) error {
-	shown, err := u.loadServers(v, "")
+	after := v.query("after")
+	shown, err := u.loadServers(v, after)
 	if err != nil {
 		return err
 	}
-	shown.base().Stream = streamOf("servers", "", 0)
+	shown.base().Stream = streamOf("servers", after, 0)
 	return u.show(v, "servers.html", shown)
 }
 
-func (u *UI) loadServers(v *visit, _ string) (view, error) {
+func (u *UI) loadServers(v *visit, after string) (view, error) {
 	all, err := u.control.Servers(v.ctx(), v.actor)
-	shown := &serversView{page: u.page(v, "Servers"), Servers: all}
+	name := func(s control.ServerView) string { return s.Name }
+	all = slices.DeleteFunc(all, func(s control.ServerView) bool { return s.Name <= after })
+	shown := &serversView{page: u.page(v, "Servers")}
+	shown.Servers, shown.listed = cutList(all, "/servers", after, name)
 	shown.Area = "servers"
 	return shown, err
 }
@@ -178,13 +183,10 @@ func (u *UI) loadServer(v *visit, name string) (view, error) {
 	shown := &serverView{page: u.page(v, s.Name), Server: s}
 	shown.Area = "servers"
 	shown.Key.Fingerprint, shown.Key.Type = s.Fingerprint()
-	runs, err := u.control.Runs(v.ctx(), v.actor, control.RunFilter{Limit: runsShown})
-	for _, r := range runs {
-		if slices.Contains(r.ServerNames, name) && len(shown.Runs) < recentShown {
-			shown.Runs = append(shown.Runs, r)
-			if !r.State.Ended() && shown.Open == nil {
-				shown.Open = &r
-			}
+	shown.Runs, err = u.control.Runs(v.ctx(), v.actor, control.RunFilter{Server: name, Limit: recentShown})
+	for _, r := range shown.Runs {
+		if !r.State.Ended() && shown.Open == nil {
+			shown.Open = &r
 		}
 	}
 	return shown, err

@@ -208,6 +208,15 @@ func (p *Panel) Apps(context.Context, plane.Actor) ([]control.AppView, error) {
 	return []control.AppView{p.renamed()}, p.called("Apps", struct{}{})
 }
 
+// AppsAfter answers web, and behind it nothing.
+func (p *Panel) AppsAfter(_ context.Context, _ plane.Actor, after string, limit int) ([]control.AppView, error) {
+	p.mu.Lock()
+	n := max(1, p.runs)
+	p.mu.Unlock()
+	all := slices.Repeat([]control.AppView{p.renamed()}, n)
+	return all[:min(limit, n)], p.called("AppsAfter", fmt.Sprintf("%s %d", after, limit))
+}
+
 // App answers web.
 func (p *Panel) App(_ context.Context, _ plane.Actor, name string) (control.AppView, error) {
 	return p.renamed(), p.called("App", name)
@@ -470,7 +479,7 @@ func (p *Panel) renamed() control.AppView {
 	return a
 }
 
-// Repeat makes the list of Runs that long, with the same one.
+// Repeat makes the lists of Runs and apps that long, with the same one.
 func (p *Panel) Repeat(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
