@@ -86,9 +86,13 @@ func seeFilled(t *testing.T, s screen) {
 	must(t, err)
 	for _, all := range still.Sights(newest) {
 		for _, one := range all {
-			b.see(one.Name, one.Path)
+			t.Run(one.Name, func(t *testing.T) {
+				b.t = t
+				b.see(one.Name, one.Path)
+			})
 		}
 	}
+	b.t = t
 	if after, err := p.Deeds(t.Context()); err != nil || after != before {
 		t.Errorf("looking at pages left %d lines in the audit log (%v)", after-before, err)
 	}

@@ -39,6 +39,7 @@ type filler struct {
 // person, a commit, a server or a visitor could have chosen ends with the mark.
 // The first app is Shop; the first server carries it.
 func (p *Panel) Fill(ctx context.Context, size Size, mark string) error {
+	p.mark = mark
 	return p.store.Write(ctx, func(tx *store.Tx) error {
 		f := &filler{Size: size, Panel: p, tx: tx, mark: mark, now: time.Now().UTC().Truncate(time.Second)}
 		for _, write := range []func(context.Context) error{f.fillServers, f.fillApps, f.fillRuns, f.fillAudits, f.fillPeople} {

@@ -19,6 +19,8 @@ func Sights(n Newest) map[string][]Sight {
 		"/apps/{name}":                  {{"app", app}, {"app-fresh", "/apps/" + Fresh}},
 		"/apps/{name}/deployments":      {{"deployments", app + "/deployments"}},
 		"/apps/{name}/deployments/{id}": {{"deployment", n.Deployment}},
+		"/apps/{name}/logs":             {{"logs", app + "/logs"}},
+		"/apps/{name}/settings":         {{"app-settings", app + "/settings"}},
 		"/apps/{name}/environment":      {{"environment", app + "/environment"}},
 
 		"/apps/{name}/load-balancer":                          {{"load-balancer", tab}, {"load-balancer-off", "/apps/" + Single + "/load-balancer"}},

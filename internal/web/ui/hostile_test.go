@@ -19,7 +19,7 @@ import (
 // TestHostileTextIsTextInEveryTemplate.
 func viewsOf() map[string]view {
 	return map[string]view{
-		"account.html": &accountView{}, "app-new.html": &newAppView{}, "app.html": &appView{}, "apps.html": &appsView{}, "audit.html": &auditView{},
+		"account.html": &accountView{}, "app-settings.html": &appSettingsView{}, "logs.html": &logView{}, "app-new.html": &newAppView{}, "app.html": &appView{}, "apps.html": &appsView{}, "audit.html": &auditView{},
 		"backend-new.html": &newBackendView{}, "backend-off.html": &backendView{}, "backend-remove.html": &backendView{}, "backend-share.html": &backendView{},
 		"backend.html": &backendView{}, "deployment.html": &deploymentView{}, "deployments.html": &deploymentsView{}, "environment.html": &variablesView{},
 		"fail.html": &failView{}, "load-balancer-disable.html": &disableView{}, "load-balancer-settings.html": &balancerSettingsView{},
@@ -127,6 +127,14 @@ func (s *stuffing) fill(v reflect.Value, name string) {
 		if s.rand.IntN(4) > 0 {
 			v.Set(reflect.New(v.Type().Elem()))
 			s.fill(v.Elem(), name)
+		}
+	case reflect.Map:
+		v.Set(reflect.MakeMap(v.Type()))
+		for _, name := range s.fields {
+			key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+			key.SetString(name)
+			s.fill(value, name)
+			v.SetMapIndex(key, value)
 		}
 	case reflect.Slice:
 		n := s.rand.IntN(3)
