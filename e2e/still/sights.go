@@ -36,6 +36,7 @@ func Sights(n Newest) map[string][]Sight {
 		"/users/{id}": {{"user", n.User}},
 		"/audit":      {{"audit", "/audit"}},
 		"/account":    {{"account", "/account"}},
+		"/panel-key":  {{"panel-key", "/panel-key"}},
 		"/sign-in":    nil, // seen before anybody is signed in, as the next one
 		"/setup":      nil,
 	}

@@ -19,7 +19,7 @@ import (
 // TestHostileTextIsTextInEveryTemplate.
 func viewsOf() map[string]view {
 	return map[string]view{
-		"account.html": &accountView{}, "app-settings.html": &appSettingsView{}, "logs.html": &logView{}, "app-new.html": &newAppView{}, "app.html": &appView{}, "apps.html": &appsView{}, "audit.html": &auditView{},
+		"account.html": &accountView{}, "app-settings.html": &appSettingsView{}, "logs.html": &logView{}, "panel-key.html": &panelKeyView{}, "app-new.html": &newAppView{}, "app.html": &appView{}, "apps.html": &appsView{}, "audit.html": &auditView{},
 		"backend-new.html": &newBackendView{}, "backend-off.html": &backendView{}, "backend-remove.html": &backendView{}, "backend-share.html": &backendView{},
 		"backend.html": &backendView{}, "deployment.html": &deploymentView{}, "deployments.html": &deploymentsView{}, "environment.html": &variablesView{},
 		"fail.html": &failView{}, "load-balancer-disable.html": &disableView{}, "load-balancer-settings.html": &balancerSettingsView{},
