@@ -38,6 +38,8 @@ type backendView struct {
 	Then    []shift       // of what is about to be done
 	Told    []string
 	Past    past
+	Served  servedView
+	Did     servedPast
 	Was     control.Seen // weight and backup as the form was filled
 	Changes []change
 }
@@ -71,7 +73,7 @@ func (u *UI) backend(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if shown.Past, err = u.pastOf(v, app, server, v.query("reach")); err != nil {
+	if err := u.addPast(v, shown, v.query("reach")); err != nil {
 		return err
 	}
 	shown.Stream = streamOf("backend", app+"/"+server, 0)
@@ -89,7 +91,20 @@ func (u *UI) readBackend(v *visit, app, server string) (*backendView, error) {
 	if err != nil {
 		return nil, err
 	}
+	if shown.Served, err = u.servedOf(v, app); err != nil {
+		return nil, err
+	}
 	return shown, u.addRun(v, shown)
+}
+
+// addPast adds what is drawn; it is not kept fresh.
+func (u *UI) addPast(v *visit, shown *backendView, reach string) (err error) {
+	app, server := shown.App.Name, shown.Line.ServerName
+	if shown.Past, err = u.pastOf(v, app, server, reach); err != nil {
+		return err
+	}
+	shown.Did, err = u.servedPastOf(v, app, server, shown.Past.Reach)
+	return err
 }
 
 // addRun adds the newest Run that worked on the backend: while it is under way,
@@ -256,7 +271,7 @@ func (u *UI) checkBackend(v *visit) error {
 		return err
 	}
 	shown.Probe = &probe
-	if shown.Past, err = u.pastOf(v, app, server, ""); err != nil {
+	if err := u.addPast(v, shown, ""); err != nil {
 		return err
 	}
 	shown.Stream = streamOf("backend", app+"/"+server, 0)

@@ -55,8 +55,8 @@ func (u *UI) liveParts() map[string]live {
 			u.loadDeployment, u.tailDeployment},
 		"servers":       {auth.ServerRead, "servers.html", always(control.TopicQueue), u.loadServers, nil},
 		"server":        {auth.ServerRead, "server.html", always(control.TopicQueue), u.loadServer, nil},
-		"load-balancer": {auth.BalancerRead, "load-balancer.html", always(control.TopicQueue, topicHealth), u.loadBalancer, nil},
-		"backend":       {auth.BalancerRead, "backend.html", always(control.TopicQueue, topicHealth), u.loadBackend, nil},
+		"load-balancer": {auth.BalancerRead, "load-balancer.html", always(control.TopicQueue, topicHealth, control.TopicServed), u.loadBalancer, nil},
+		"backend":       {auth.BalancerRead, "backend.html", always(control.TopicQueue, topicHealth, control.TopicServed), u.loadBackend, nil},
 		"logs":          {auth.LogRead, "logs.html", always(control.TopicQueue), u.loadLogs, nil},
 	}
 }

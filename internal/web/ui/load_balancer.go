@@ -103,6 +103,7 @@ func (u *UI) balancerPage(v *visit, app, title string) (balancerPage, error) {
 type balancerView struct {
 	balancerPage
 	Methods []methodCard
+	Served  servedView
 }
 
 func (u *UI) balancer(v *visit) error {
@@ -119,7 +120,8 @@ func (u *UI) loadBalancer(v *visit, app string) (view, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &balancerView{balancerPage: p, Methods: methodCards(chosenMethod(v.form, p.LB.Method))}, nil
+	served, err := u.servedOf(v, app)
+	return &balancerView{balancerPage: p, Methods: methodCards(chosenMethod(v.form, p.LB.Method)), Served: served}, err
 }
 
 // methodCard explains one way to share visitors out.

@@ -29,6 +29,7 @@ type Control interface {
 	MeshVerbs
 	BackendVerbs
 	CareVerbs
+	ServedVerbs
 	AppVerbs
 	AppSettingsVerbs
 	DeploymentVerbs

@@ -1,4 +1,4 @@
-// Draws a backend's past from the table beside it, and keeps open what a person opened while parts are refreshed.
+// Draws what a backend did and how it fared from the tables beside it, and keeps open what a person opened while parts are refreshed.
 "use strict";
 
 (() => {
@@ -8,15 +8,16 @@
     const rows = [...document.querySelectorAll(`#${at.dataset.plot} tbody tr[data-at]`)];
     if (!window.uPlot || rows.length < 2) return;
     const number = (row, of) => (row.dataset[of] === "" ? null : Number(row.dataset[of]));
-    const data = ["at", "mean", "max"].map((of) => rows.map((row) => number(row, of)));
+    const series = at.dataset.series.split(";").map((s) => s.split(":"));
+    const data = ["at", ...series.map(([of]) => of)].map((of) => rows.map((row) => number(row, of)));
     const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 } };
     const width = () => Math.max(200, at.clientWidth);
     at.replaceChildren();
     const plot = new uPlot({
       width: width(), height: 220,
-      series: [{}, { label: "mean, ms", stroke: colour("--accent"), width: 2 }, { label: "slowest, ms", stroke: colour("--warn"), width: 1, dash: [4, 4] }],
-      axes: [axis, { ...axis, size: 56, values: (_, all) => all.map((v) => v + " ms") }],
-      scales: { y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
+      series: [{}, ...series.map(([, label, stroke], i) => ({ label, stroke: colour("--" + stroke), width: 2 - i, dash: i ? [4, 4] : [] }))],
+      axes: [axis, { ...axis, size: 64, values: (_, all) => all.map((v) => v + at.dataset.unit) }],
+      scales: { y: { range: (_, low, high) => [0, Math.max(at.dataset.unit === "/s" ? 0.1 : 1, high * 1.1)] } },
     }, data, at);
     if (at.watch) at.watch.disconnect();
     at.watch = new ResizeObserver(() => plot.setSize({ width: width(), height: 220 }));
