@@ -79,3 +79,46 @@ func (c *Client) Databases(ctx context.Context, app string) (List[Database], err
 func (c *Client) Database(ctx context.Context, name string) (Database, error) {
 	return fetch[Database](ctx, c, "GET", join("databases", name), nil, nil)
 }
+
+// DatabaseChange names what to change about a database; nil leaves as it is.
+type DatabaseChange struct {
+	MaxConnections *int     `json:"max_connections,omitempty" doc:"of the whole engine"`
+	Pool           *int     `json:"pool,omitempty" doc:"connections one process may open"`
+	RequireTLS     *bool    `json:"require_tls,omitempty"`
+	Acknowledge    []string `json:"acknowledge,omitempty" nullable:"false" doc:"ids of the warnings the person has read, for example restart"`
+}
+
+// Backup is one dump of a database, kept on the database's server.
+type Backup struct {
+	ID        string           `json:"id"`
+	Path      string           `json:"path" doc:"on the server"`
+	Bytes     int64            `json:"bytes" doc:"compressed"`
+	Rows      map[string]int64 `json:"rows" doc:"of each table, as they are in the dump"`
+	Actor     string           `json:"actor"`
+	CreatedAt time.Time        `json:"created_at"`
+}
+
+// ChangeDatabase changes settings; the Run is nil where the engine need not learn of it.
+func (c *Client) ChangeDatabase(ctx context.Context, name string, ch DatabaseChange) (MaybeWork, error) {
+	return fetch[MaybeWork](ctx, c, "PATCH", join("databases", name), nil, ch)
+}
+
+// RemoveDatabase starts removing a database; its Run's receipt names the last dump.
+func (c *Client) RemoveDatabase(ctx context.Context, name string) (Work, error) {
+	return fetch[Work](ctx, c, "DELETE", join("databases", name), nil, nil)
+}
+
+// BackupDatabase starts a dump.
+func (c *Client) BackupDatabase(ctx context.Context, name string) (Work, error) {
+	return fetch[Work](ctx, c, "POST", join("databases", name, "backups"), nil, nil)
+}
+
+// Backups lists a database's dumps, newest first.
+func (c *Client) Backups(ctx context.Context, name string) (List[Backup], error) {
+	return fetch[List[Backup]](ctx, c, "GET", join("databases", name, "backups"), nil, nil)
+}
+
+// RestoreDatabase starts bringing a dump back.
+func (c *Client) RestoreDatabase(ctx context.Context, name, backup string) (Work, error) {
+	return fetch[Work](ctx, c, "POST", join("databases", name, "backups", backup, "restore"), nil, nil)
+}

@@ -10,7 +10,8 @@ import (
 )
 
 func (sh *shell) database() *cobra.Command {
-	return group("db", "Databases of apps", sh.databaseCreate(), sh.databaseList(), sh.databaseShow())
+	return group("db", "Databases of apps", sh.databaseCreate(), sh.databaseList(), sh.databaseShow(), sh.databaseSet(), sh.databaseBackup(), sh.databaseBackups(),
+		sh.databaseRestore(), sh.databaseRemove())
 }
 
 func (sh *shell) databaseCreate() *cobra.Command {

@@ -204,6 +204,9 @@ func cancelQueued(ctx context.Context, tx *store.Tx, r plane.Run, now time.Time)
 	if r.Kind == plane.RunProvision {
 		return cancelQueuedProvisioning(ctx, tx, r, now)
 	}
+	if r.Kind == plane.RunCreateDatabase || r.Kind == plane.RunDropDatabase {
+		return cancelQueuedDatabase(ctx, tx, r, now)
+	}
 	if r.Kind == plane.RunLeave || r.Kind == plane.RunAdd {
 		return cancelQueuedBackend(ctx, tx, r)
 	}

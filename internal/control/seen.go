@@ -38,7 +38,9 @@ func SeenApp(a plane.App) Seen { return digest(a.Repository, a.Branch, a.Domains
 func SeenVariables(all []VariableView) Seen {
 	versions := map[string]string{}
 	for _, v := range all {
-		versions[v.Name] = v.Version
+		if v.Computed == "" {
+			versions[v.Name] = v.Version
+		}
 	}
 	return digest(versions)
 }

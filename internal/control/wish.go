@@ -85,6 +85,14 @@ type DatabaseWish struct {
 	Acknowledge []string // ids of the warnings the person has read
 }
 
+// DatabaseChange names what to change about a database; nil leaves as it is.
+type DatabaseChange struct {
+	MaxConnections *int // of the whole engine
+	Pool           *int
+	RequireTLS     *bool
+	Acknowledge    []string // ids of the warnings the person has read
+}
+
 // BackendChange names what to change about a backend; nil leaves as it is.
 type BackendChange struct {
 	Weight *int

@@ -21,6 +21,7 @@ const (
 	PrefixAudit      = "aud_"
 	PrefixPanel      = "pnl_"
 	PrefixDatabase   = "dbs_"
+	PrefixBackup     = "bkp_"
 )
 
 // NewID returns a random id with the given prefix: 80 bits, safe in file,

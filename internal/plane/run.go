@@ -26,7 +26,6 @@ const (
 	RunSetDatabase    RunKind = "database-set"
 	RunBackup         RunKind = "database-backup"
 	RunRestore        RunKind = "database-restore"
-	RunRotate         RunKind = "database-rotate"
 	RunDropDatabase   RunKind = "database-remove"
 )
 

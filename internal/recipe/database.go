@@ -218,3 +218,36 @@ func ShownVariables(a plane.App, slot plane.Slot, d plane.Database, s plane.Data
 	}
 	return d.Variables(c)
 }
+
+// Dump is one dump of a database, to be made or brought back.
+type Dump struct {
+	Run      string
+	Server   plane.Server
+	Database plane.Database
+	File     string
+	Drop     []string         // files of dumps that are not kept
+	Rows     map[string]int64 // what a restored one must hold
+}
+
+// DumpDatabase makes a dump on the database's server.
+func DumpDatabase(d Dump) (ansible.Play, error) { return d.play("database_dump.yml") }
+
+// RestoreDatabase brings a dump back.
+func RestoreDatabase(d Dump) (ansible.Play, error) { return d.play("database_restore.yml") }
+
+func (d Dump) play(playbook string) (ansible.Play, error) {
+	if d.Drop == nil {
+		d.Drop = []string{}
+	}
+	raw, err := json.Marshal(map[string]any{
+		"engine": d.Database.Engine, "role": d.Database.Role(), "name": d.Database.Name, "run": d.Run, "file": d.File, "drop": d.Drop, "rows": d.Rows,
+	})
+	if err != nil {
+		return ansible.Play{}, fmt.Errorf("encode a dump: %w", err)
+	}
+	p := ansible.Play{
+		Run: d.Run, Playbook: playbook, Vars: map[string]any{}, Hosts: []ansible.Host{host(d.Server, nil)},
+		Files: []ansible.File{{Name: "database.json", Content: raw}},
+	}
+	return p, p.Validate()
+}

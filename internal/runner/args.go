@@ -16,6 +16,7 @@ type args struct {
 	RemoveBackends bool     `json:"remove_backends"` // lb-disable
 	Without        []string `json:"without"`         // deployment: names of servers that take no part
 	Database       string   `json:"database"`        // id; database-*
+	Backup         string   `json:"backup"`          // id; database-restore
 	Restart        bool     `json:"restart"`         // a person agreed to restarting a database engine
 	Rebuild        bool     `json:"rebuild"`         // deployment: build although the commit is built already
 }

@@ -12,9 +12,8 @@ import (
 // databaseJob is what the Runs about one database share.
 type databaseJob struct {
 	*job
-	db     plane.Database
-	crew   crew
-	engine plane.DatabaseServer
+	db   plane.Database
+	crew crew
 }
 
 // load reads the database and its app as they are now.
@@ -34,15 +33,6 @@ func (d *databaseJob) load(ctx context.Context) error {
 
 func (d *databaseJob) primary() plane.Server { return d.crew.primary().Server }
 
-// seen reads what the engine turned out to be.
-func (d *databaseJob) seen(ctx context.Context) error {
-	return d.Store.Read(ctx, func(tx *store.Tx) (err error) {
-		d.engine, err = tx.DatabaseServer(ctx, d.db.ServerID, d.db.Engine)
-		return err
-	})
-}
-
-func (d *databaseJob) undo(context.Context, error)                                     {}
 func (d *databaseJob) done(context.Context, *store.Tx) error                           { return nil }
 func (d *databaseJob) failed(context.Context, *store.Tx, plane.RunState, string) error { return nil }
 

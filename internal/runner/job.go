@@ -118,6 +118,14 @@ func (j *job) executor() (executor, error) {
 		return &disable{job: j}, nil
 	case plane.RunCreateDatabase:
 		return &creation{databaseJob{job: j}}, nil
+	case plane.RunSetDatabase:
+		return &adjustment{databaseJob{job: j}}, nil
+	case plane.RunBackup:
+		return &backup{databaseJob: databaseJob{job: j}}, nil
+	case plane.RunRestore:
+		return &restoration{backup{databaseJob: databaseJob{job: j}}}, nil
+	case plane.RunDropDatabase:
+		return &drop{databaseJob{job: j}}, nil
 	}
 	return nothing{}, fmt.Errorf("this panel does not know Runs of kind %q", j.run.Kind)
 }

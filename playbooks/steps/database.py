@@ -33,6 +33,12 @@ def held_back(*units):
             os.unlink(policy)
 
 
+def complaint(text):
+    """The line that says what is wrong; others point at a place in the statement."""
+    lines = [l for l in text.splitlines() if re.search("ERROR|FATAL", l)]
+    return lines[0] if lines else last_lines(text, 1)
+
+
 def port_holder(port):
     """Who listens on a port, in words, or nobody."""
     for line in output("ss", "-ltnpH", "sport = :%d" % port).splitlines():
@@ -75,7 +81,7 @@ class PostgreSQL:
         done = run("runuser", "-u", "postgres", "--", "psql", "-XqAt", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-p", str(self.port), "-d", database,
                    stdin=None, input=text, check=False, cwd="/")
         if check and done.returncode != 0:
-            fail("PostgreSQL refuses: " + last_lines(done.stderr, 1), done.stderr)
+            fail("PostgreSQL refuses: " + complaint(done.stderr), done.stderr)
         return done.stdout.strip() if check else done
 
     def roles(self):
@@ -134,7 +140,7 @@ class MariaDB:
     def sql(self, text, database="mysql", check=True):
         done = run("mariadb", "--batch", "--skip-column-names", "--protocol=socket", "-u", "root", database, stdin=None, input=text, check=False, cwd="/")
         if check and done.returncode != 0:
-            fail("MariaDB refuses: " + last_lines(done.stderr, 1), done.stderr)
+            fail("MariaDB refuses: " + complaint(done.stderr), done.stderr)
         return done.stdout.strip() if check else done
 
     def roles(self):

@@ -50,6 +50,7 @@ func Run(t *testing.T, open func(t *testing.T) *store.Store) {
 		"variables":                               variables,
 		"databases":                               databases,
 		"who may connect to databases":            databaseAccess,
+		"dumps of databases":                      databaseBackups,
 		"deployments":                             deployments,
 		"backends":                                backends,
 		"backend constraints":                     backendRules,

@@ -14,12 +14,31 @@ type DatabaseVerbs interface {
 	CreateDatabase(ctx context.Context, actor plane.Actor, w control.DatabaseWish) (plane.Run, error)
 	Databases(ctx context.Context, actor plane.Actor, app string) ([]control.DatabaseView, error)
 	Database(ctx context.Context, actor plane.Actor, name string) (control.DatabaseView, error)
+	SetDatabase(ctx context.Context, actor plane.Actor, name string, ch control.DatabaseChange) (*plane.Run, error)
+	RemoveDatabase(ctx context.Context, actor plane.Actor, name string) (plane.Run, error)
+	BackupVerbs
+}
+
+// BackupVerbs are the verbs about dumps of databases.
+type BackupVerbs interface {
+	BackupDatabase(ctx context.Context, actor plane.Actor, name string) (plane.Run, error)
+	Backups(ctx context.Context, actor plane.Actor, name string) ([]plane.Backup, error)
+	RestoreDatabase(ctx context.Context, actor plane.Actor, name, backup string) (plane.Run, error)
 }
 
 type databaseInput struct{ Body client.DatabaseWish }
 type databasesInput struct {
 	App string `query:"app" maxLength:"100" doc:"only those of this app"`
 }
+type databaseChangeInput struct {
+	NamePath
+	Body client.DatabaseChange
+}
+type restoreInput struct {
+	NamePath
+	Backup string `path:"backup"`
+}
+type backupsOutput struct{ Body client.List[client.Backup] }
 type databaseOutput struct{ Body client.Database }
 type databasesOutput struct{ Body client.List[client.Database] }
 
@@ -27,6 +46,56 @@ func (a *API) routeDatabases() {
 	register(a, auth.DatabaseWrite, post("/databases", "Makes a database for an app on its primary and opens it to the app's backends.", 202), a.createDatabase)
 	register(a, auth.DatabaseRead, get("/databases", "All databases."), a.databases)
 	register(a, auth.DatabaseRead, get("/databases/{name}", "One database: who may connect, and how that was proven."), a.database)
+	register(a, auth.DatabaseWrite, patch("/databases/{name}", "Changes a database's settings (202 where the engine must learn of it, else 200).", 202), a.changeDatabase)
+	register(a, auth.DatabaseWrite, remove("/databases/{name}", "Removes a database after a last dump; the Run's receipt names it.", 202), a.removeDatabase)
+	register(a, auth.DatabaseWrite, post("/databases/{name}/backups", "Dumps a database on its server.", 202), a.backupDatabase)
+	register(a, auth.DatabaseRead, get("/databases/{name}/backups", "A database's dumps, newest first."), a.backups)
+	register(a, auth.DatabaseWrite, post("/databases/{name}/backups/{backup}/restore", "Brings a dump back, after a dump of what is there now.", 202), a.restoreDatabase)
+}
+
+func (a *API) changeDatabase(ctx context.Context, actor plane.Actor, in *databaseChangeInput) (*maybeWorkOutput, error) {
+	run, err := a.control.SetDatabase(ctx, actor, in.Name, control.DatabaseChange(in.Body))
+	if err != nil || run == nil {
+		return &maybeWorkOutput{Status: 200}, err
+	}
+	work, err := a.work(ctx, actor, *run)
+	if err != nil {
+		return nil, err
+	}
+	return &maybeWorkOutput{Status: 202, Body: client.MaybeWork{Run: &work.Body.Run}}, nil
+}
+
+func (a *API) removeDatabase(ctx context.Context, actor plane.Actor, in *NamePath) (*workOutput, error) {
+	run, err := a.control.RemoveDatabase(ctx, actor, in.Name)
+	if err != nil {
+		return nil, err
+	}
+	return a.work(ctx, actor, run)
+}
+
+func (a *API) backupDatabase(ctx context.Context, actor plane.Actor, in *NamePath) (*workOutput, error) {
+	run, err := a.control.BackupDatabase(ctx, actor, in.Name)
+	if err != nil {
+		return nil, err
+	}
+	return a.work(ctx, actor, run)
+}
+
+func (a *API) backups(ctx context.Context, actor plane.Actor, in *NamePath) (*backupsOutput, error) {
+	all, err := a.control.Backups(ctx, actor, in.Name)
+	return &backupsOutput{Body: list(all, wireBackup)}, err
+}
+
+func wireBackup(b plane.Backup) client.Backup {
+	return client.Backup{ID: b.ID, Path: b.Path, Bytes: b.Bytes, Rows: b.Rows, Actor: b.Actor, CreatedAt: b.CreatedAt.UTC()}
+}
+
+func (a *API) restoreDatabase(ctx context.Context, actor plane.Actor, in *restoreInput) (*workOutput, error) {
+	run, err := a.control.RestoreDatabase(ctx, actor, in.Name, in.Backup)
+	if err != nil {
+		return nil, err
+	}
+	return a.work(ctx, actor, run)
 }
 
 func (a *API) createDatabase(ctx context.Context, actor plane.Actor, in *databaseInput) (*workOutput, error) {

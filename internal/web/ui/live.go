@@ -57,6 +57,7 @@ func (u *UI) liveParts() map[string]live {
 		"server":        {auth.ServerRead, "server.html", always(control.TopicQueue), u.loadServer, nil},
 		"load-balancer": {auth.BalancerRead, "load-balancer.html", always(control.TopicQueue, topicHealth, control.TopicServed), u.loadBalancer, nil},
 		"backend":       {auth.BalancerRead, "backend.html", always(control.TopicQueue, topicHealth, control.TopicServed), u.loadBackend, nil},
+		"database":      {auth.DatabaseRead, "database.html", always(control.TopicQueue), u.loadDatabases, nil},
 		"logs":          {auth.LogRead, "logs.html", always(control.TopicQueue), u.loadLogs, nil},
 	}
 }

@@ -85,6 +85,13 @@ func (u *UI) Routes() []Route {
 		{"GET", "/apps/{name}/load-balancer/backends/{server}/remove", auth.BalancerWrite, u.removeBackendPage},
 		{"POST", "/apps/{name}/load-balancer/backends/{server}/remove", auth.BalancerWrite, u.removeBackend},
 
+		{"GET", "/apps/{name}/database", auth.DatabaseRead, u.databases},
+		{"POST", "/apps/{name}/database", auth.DatabaseWrite, u.createDatabase},
+		{"POST", "/apps/{name}/database/{database}/settings", auth.DatabaseWrite, u.setDatabase},
+		{"POST", "/apps/{name}/database/{database}/backup", auth.DatabaseWrite, u.backupDatabase},
+		{"POST", "/apps/{name}/database/{database}/restore", auth.DatabaseWrite, u.restoreDatabase},
+		{"POST", "/apps/{name}/database/{database}/remove", auth.DatabaseWrite, u.removeDatabase},
+
 		{"GET", "/users", auth.UserWrite, u.users},
 		{"POST", "/users", auth.UserWrite, u.createUser},
 		{"GET", "/users/{id}", auth.UserWrite, u.user},

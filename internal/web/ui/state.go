@@ -16,7 +16,7 @@ type Badge struct {
 // looks says how each state of product.md looks; one that is not listed looks unknown.
 var looks = map[string]string{
 	"ready": "good", "healthy": "good", "live": "good", "completed": "good", "succeeded": "good", "on": "good", "in force": "good",
-	"queued": "busy", "running": "busy", "pending": "busy", "provisioning": "busy", "deploying": "busy", "preparing": "busy",
+	"queued": "busy", "running": "busy", "pending": "busy", "provisioning": "busy", "creating": "busy", "deploying": "busy", "preparing": "busy",
 	"switching": "busy", "verifying": "busy", "applying": "busy", "removing": "busy", "cancelling": "busy",
 	"reverted": "warn", "interrupted": "warn", "warning": "warn",
 	"failed": "bad", "unhealthy": "bad", "unreachable": "bad",
@@ -37,6 +37,8 @@ func badge(state any) Badge {
 var labels = map[string]string{
 	string(plane.RunProvision): "Prepare server", string(plane.RunDeploy): "Deploy", string(plane.RunEnable): "Enable Load Balancer",
 	string(plane.RunAdd): "Add backend", string(plane.RunRemoveApp): "Remove app", string(plane.RunDisable): "Disable Load Balancer",
+	string(plane.RunCreateDatabase): "Create database", string(plane.RunSetDatabase): "Change database", string(plane.RunBackup): "Back up database",
+	string(plane.RunRestore): "Restore database", string(plane.RunDropDatabase): "Remove database",
 	string(plane.RunSteer): "Change traffic", string(plane.RunRepair): "Repair backend", string(plane.RunLeave): "Remove backend",
 	string(plane.FirewallManage): "managed: only SSH and what apps need", string(plane.FirewallKeepOpen): "managed, and open what was open before",
 	string(plane.FirewallLeave): "left alone: open yourself what apps need",

@@ -36,6 +36,8 @@ type Control interface {
 	ServerVerbs
 	VariableVerbs
 	LogVerbs
+	DatabaseVerbs
+	BackupVerbs
 	PeopleVerbs
 	AccountVerbs
 }

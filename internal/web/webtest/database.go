@@ -40,3 +40,34 @@ func database() control.DatabaseView {
 		},
 	}
 }
+
+// SetDatabase starts the Run.
+func (p *Panel) SetDatabase(_ context.Context, _ plane.Actor, name string, ch control.DatabaseChange) (*plane.Run, error) {
+	p.about("SetDatabase", name)
+	run, err := p.start("SetDatabase", ch)
+	return &run, err
+}
+
+// RemoveDatabase starts the Run.
+func (p *Panel) RemoveDatabase(_ context.Context, _ plane.Actor, name string) (plane.Run, error) {
+	return p.start("RemoveDatabase", name)
+}
+
+// BackupDatabase starts the Run.
+func (p *Panel) BackupDatabase(_ context.Context, _ plane.Actor, name string) (plane.Run, error) {
+	return p.start("BackupDatabase", name)
+}
+
+// Backups answers one.
+func (p *Panel) Backups(_ context.Context, _ plane.Actor, name string) ([]plane.Backup, error) {
+	return []plane.Backup{{
+		ID: "bkp_1", Path: "/var/backups/serverplane/databases/shop/20260304T050607Z-1.dump", Bytes: 4096,
+		Rows: map[string]int64{"public.visits": 120}, Actor: "me@example.com", CreatedAt: At(),
+	}}, p.called("Backups", name)
+}
+
+// RestoreDatabase starts the Run.
+func (p *Panel) RestoreDatabase(_ context.Context, _ plane.Actor, name, backup string) (plane.Run, error) {
+	p.about("RestoreDatabase", name)
+	return p.start("RestoreDatabase", backup)
+}

@@ -1,0 +1,162 @@
+package ui
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/serverplane/serverplane/internal/control"
+	"github.com/serverplane/serverplane/internal/plane"
+)
+
+// DatabaseVerbs are the verbs about an app's databases.
+type DatabaseVerbs interface {
+	CreateDatabase(ctx context.Context, actor plane.Actor, w control.DatabaseWish) (plane.Run, error)
+	Databases(ctx context.Context, actor plane.Actor, app string) ([]control.DatabaseView, error)
+	SetDatabase(ctx context.Context, actor plane.Actor, name string, ch control.DatabaseChange) (*plane.Run, error)
+	RemoveDatabase(ctx context.Context, actor plane.Actor, name string) (plane.Run, error)
+}
+
+// BackupVerbs are the verbs about dumps of databases.
+type BackupVerbs interface {
+	BackupDatabase(ctx context.Context, actor plane.Actor, name string) (plane.Run, error)
+	Backups(ctx context.Context, actor plane.Actor, name string) ([]plane.Backup, error)
+	RestoreDatabase(ctx context.Context, actor plane.Actor, name, backup string) (plane.Run, error)
+}
+
+type databasesView struct {
+	page
+	Tabs      tabs
+	App       control.AppView
+	Databases []databaseShown
+}
+
+// databaseShown is one database with its dumps.
+type databaseShown struct {
+	control.DatabaseView
+	Backups []plane.Backup
+}
+
+func databaseHome(app string) string { return appHome(app) + "/database" }
+
+func (u *UI) databases(v *visit) error {
+	shown, err := u.loadDatabases(v, v.path("name"))
+	if err != nil {
+		return err
+	}
+	shown.base().Stream = streamOf("database", v.path("name"), 0)
+	return u.show(v, "database.html", shown)
+}
+
+func (u *UI) loadDatabases(v *visit, name string) (view, error) {
+	app, err := u.control.App(v.ctx(), v.actor, name)
+	if err != nil {
+		return nil, err
+	}
+	all, err := u.control.Databases(v.ctx(), v.actor, app.Name)
+	if err != nil {
+		return nil, err
+	}
+	shown := &databasesView{page: u.page(v, "Database of "+app.Name), Tabs: tabs{app.Name, "database"}, App: app}
+	for _, d := range all {
+		backups, err := u.control.Backups(v.ctx(), v.actor, d.Name)
+		if err != nil {
+			return nil, err
+		}
+		shown.Databases = append(shown.Databases, databaseShown{d, backups})
+	}
+	shown.Area = "apps"
+	return shown, nil
+}
+
+func (u *UI) createDatabase(v *visit) error {
+	run, err := u.control.CreateDatabase(v.ctx(), v.actor, control.DatabaseWish{
+		Name: word(v.form, "name"), App: v.path("name"), Engine: plane.Engine(word(v.form, "engine")),
+		Prefix: strings.ToUpper(word(v.form, "prefix")), Acknowledge: v.form.Values["acknowledge"],
+	})
+	if err != nil {
+		return v.again(err, u.databases)
+	}
+	return v.see("/runs/"+run.ID, "")
+}
+
+// setDatabase sends the whole form; what is as it was changes nothing.
+func (u *UI) setDatabase(v *visit) error {
+	most, err := v.form.number("max_connections")
+	if err != nil {
+		return v.again(err, u.databases)
+	}
+	pool, err := v.form.number("pool")
+	if err != nil {
+		return v.again(err, u.databases)
+	}
+	tls := v.form.Checked("require_tls")
+	run, err := u.control.SetDatabase(v.ctx(), v.actor, v.path("database"), control.DatabaseChange{
+		MaxConnections: most, Pool: pool, RequireTLS: &tls, Acknowledge: v.form.Values["acknowledge"],
+	})
+	if err != nil {
+		return v.again(err, u.databases)
+	}
+	if run == nil {
+		return v.see(databaseHome(v.path("name")), "saved")
+	}
+	return v.see("/runs/"+run.ID, "")
+}
+
+func (u *UI) removeDatabase(v *visit) error {
+	if err := v.confirmed(v.path("database")); err != nil {
+		return v.again(err, u.databases)
+	}
+	return u.onDatabase(v, func() (plane.Run, error) {
+		return u.control.RemoveDatabase(v.ctx(), v.actor, v.path("database"))
+	})
+}
+
+func (u *UI) backupDatabase(v *visit) error {
+	return u.onDatabase(v, func() (plane.Run, error) {
+		return u.control.BackupDatabase(v.ctx(), v.actor, v.path("database"))
+	})
+}
+
+// restoreDatabase replaces what is in the database: the name must be typed.
+func (u *UI) restoreDatabase(v *visit) error {
+	if err := v.confirmed(v.path("database")); err != nil {
+		return v.again(err, u.databases)
+	}
+	return u.onDatabase(v, func() (plane.Run, error) {
+		return u.control.RestoreDatabase(v.ctx(), v.actor, v.path("database"), word(v.form, "backup"))
+	})
+}
+
+func (u *UI) onDatabase(v *visit, do func() (plane.Run, error)) error {
+	run, err := do()
+	if err != nil {
+		return v.again(err, u.databases)
+	}
+	return v.see("/runs/"+run.ID, "")
+}
+
+// Took is how long signing in took.
+func (d databaseShown) Took(p plane.Proof) string { return millis(time.Duration(p.Latency)) }
+
+// Look is how a proof is shown: good, warn where nothing is proven, or bad.
+func (d databaseShown) Look(p plane.Proof) string {
+	switch p.Verdict {
+	case plane.Pass:
+		return "good"
+	case plane.Fail:
+		return "bad"
+	}
+	return "warn"
+}
+
+// StrangerLook is the same for somebody who must be refused.
+func (d databaseShown) StrangerLook() string {
+	switch d.Stranger.Verdict {
+	case plane.Fail:
+		return "good"
+	case plane.Pass:
+		return "bad"
+	}
+	return "warn"
+}

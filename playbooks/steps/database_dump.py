@@ -1,0 +1,108 @@
+"""Dumps one database into a file that appears whole and checked, or not at all. SPEC: engine, role, name, file, run, drop (names of
+dumps that are not kept). Prints "learned: {...}": bytes and the rows of each table, as they are in the dump.
+"""
+
+import gzip
+
+PLACE = "/var/backups/serverplane/databases"
+NAME_RULE = re.compile(r"[a-z][a-z0-9-]{0,23}")
+WORD = rb'(?:"(?:[^"]|"")*"|[^".\s]+)'
+COPY_RULE = re.compile(rb"COPY (" + WORD + rb"\." + WORD + rb") .*FROM stdin;$")
+FILE_RULE = re.compile(r"[0-9]{8}T[0-9]{6}Z-[a-z0-9]{4,16}\.dump")
+
+
+def path_of(file):
+    if not NAME_RULE.fullmatch(SPEC["name"]) or not FILE_RULE.fullmatch(file):
+        fail("%r is not a dump of ServerPlane's" % file)
+    return "%s/%s/%s" % (PLACE, SPEC["name"], file)
+
+
+def make_place():
+    for path in ("/var/backups/serverplane", PLACE, PLACE + "/" + SPEC["name"]):
+        folder(path, 0o700)
+
+
+def dump(engine, path):
+    """In a unit of its own: it can last, must not slow the app down, and is stopped by its name."""
+    if engine.title == "PostgreSQL":
+        command = "runuser -u postgres -- pg_dump -p %d -Fc -Z0 --no-owner %s" % (engine.port, SPEC["role"])
+    else:
+        # One row a line, so that rows can be counted; line breaks in values are escaped.
+        command = "mariadb-dump --protocol=socket -u root --single-transaction --routines --triggers --events --skip-extended-insert %s" % SPEC["role"]
+    # A shell without pipefail would take half a dump for a whole one: the exit status of the dump itself is told.
+    shell = "exec 3>\"$1\" && { { %s; echo $? >\"$2\"; } | gzip -1 >&3; } && [ \"$(cat \"$2\")\" = 0 ]" % command
+    status = path + ".status"
+    done = run("systemd-run", "--quiet", "--wait", "--collect", "--pipe", "--unit=sp-database-run-" + SPEC["run"], "-p", "CPUWeight=20", "-p", "IOWeight=20",
+               "/bin/sh", "-c", shell, "sp", path, status, check=False, cwd="/")
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(status)
+    if done.returncode != 0:
+        fail("the dump of %s failed: %s" % (SPEC["role"], last_lines(done.stderr, 1)), done.stderr)
+
+
+def rows_of(engine, path):
+    """Reads the whole dump back. One that was cut short has no end."""
+    rows = {}
+    if engine.title == "PostgreSQL":
+        return count_postgresql(path)
+    last = b""
+    with gzip.open(path, "rb") as f:
+        for line in f:
+            if line.startswith(b"CREATE TABLE `"):
+                rows.setdefault(line.split(b"`")[1].decode("utf-8", "replace"), 0)
+            if line.startswith(b"INSERT INTO `"):
+                name = line.split(b"`")[1].decode("utf-8", "replace")
+                rows[name] = rows.get(name, 0) + 1
+            last = line if line.strip() else last
+    if not last.startswith(b"-- Dump completed"):
+        fail("the dump of %s has no end" % SPEC["role"])
+    return rows
+
+
+def count_postgresql(path):
+    """pg_restore turns the whole dump into text: what it cannot read, it says."""
+    rows, table = {}, None
+    reader = subprocess.Popen(["/bin/sh", "-c", "gzip -dc \"$1\" | pg_restore -f -", "sp", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    for line in reader.stdout:
+        if table is not None:
+            if line == b"\\.\n":
+                table = None
+            else:
+                rows[table] += 1
+            continue
+        found = COPY_RULE.match(line.rstrip(b"\n"))
+        if found:
+            table = found.group(1).decode("utf-8", "replace")
+            rows[table] = 0
+    said = reader.stderr.read().decode("utf-8", "replace")
+    if reader.wait() != 0 or said.strip() or table is not None:
+        fail("the dump of %s cannot be read back" % SPEC["role"], said)
+    return rows
+
+
+def main():
+    engine = engine_of()
+    check_role(SPEC["role"])
+    if not engine.find() or not engine.running():
+        fail("%s is not running here; start it and ask again" % engine.title)
+    make_place()
+    path = path_of(SPEC["file"])
+    part = path + ".part"
+    try:
+        dump(engine, part)
+        rows = rows_of(engine, part)
+        with open(part, "rb") as f:
+            os.fsync(f.fileno())
+        os.chmod(part, 0o600)
+        os.rename(part, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(part)
+    for name in SPEC["drop"]:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path_of(name))
+    changed("dumped %s to %s" % (SPEC["role"], path))
+    say_fact({"path": path, "bytes": os.path.getsize(path), "rows": rows})
+
+
+main()
