@@ -98,7 +98,7 @@ func (h *house) furnish() {
 		})
 	}
 	for _, name := range []string{"web", "late"} {
-		_, _, err := h.verbs.CreateApp(h.Context(), me, control.AppWish{
+		_, _, err := h.verbs.CreateApp(h.Context(), me, control.AppWish{Kind: plane.KindNodeJS,
 			Name: name, Server: "s1", Repository: "https://example.com/x.git", Domains: []string{name + ".example.com"}, NoDeploy: true,
 		})
 		h.must(err)

@@ -20,9 +20,9 @@ import (
 // CreateApp creates an app on its primary and, unless NoDeploy, queues its
 // first deployment; the Run is nil then.
 func (c *Control) CreateApp(ctx context.Context, actor plane.Actor, w AppWish) (plane.App, *plane.Run, error) {
-	app := newApp(w)
+	app := c.newApp(w)
 	app.Since, app.CreatedAt = c.now().UTC(), c.now().UTC()
-	if err := app.Check(c.insecure); err != nil {
+	if err := c.checkApp(app); err != nil {
 		return plane.App{}, nil, err
 	}
 	if err := c.giveKey(&app); err != nil {
@@ -48,16 +48,21 @@ func (c *Control) CreateApp(ctx context.Context, actor plane.Actor, w AppWish) (
 	return app, run, nil
 }
 
-func newApp(w AppWish) plane.App {
-	if w.Kind == "" {
-		w.Kind = plane.KindNodeJS
+// checkApp holds for an app before it is stored.
+func (c *Control) checkApp(a plane.App) error {
+	if err := a.Check(c.insecure); err != nil {
+		return err
 	}
+	return c.kinds.Check(a)
+}
+
+func (c *Control) newApp(w AppWish) plane.App {
 	if w.Branch == "" {
 		w.Branch = plane.DefaultBranch
 	}
 	return plane.App{
 		ID: plane.NewID(plane.PrefixApp), Name: w.Name, Kind: w.Kind, Repository: w.Repository, Branch: w.Branch,
-		Domains: w.Domains, Spec: w.Spec.WithDefaults(w.Kind), State: plane.AppNew, Balancer: plane.NewLoadBalancer(),
+		Domains: w.Domains, Spec: c.kinds.Complete(w.Kind, w.Spec), State: plane.AppNew, Balancer: plane.NewLoadBalancer(),
 	}
 }
 
@@ -89,8 +94,30 @@ func (c *Control) settle(ctx context.Context, tx *store.Tx, app *plane.App, prim
 	if err := tx.CreateApp(ctx, *app); err != nil {
 		return err
 	}
+	if err := c.giveSecrets(ctx, tx, *app); err != nil {
+		return err
+	}
 	_, err := c.placeBackend(ctx, tx, *app, primary, plane.Backend{Primary: true, Weight: 1})
 	return err
+}
+
+// giveSecrets makes the variables an app of this kind needs and nobody chooses:
+// once, so that they are the same on every backend and stay with every release.
+func (c *Control) giveSecrets(ctx context.Context, tx *store.Tx, app plane.App) error {
+	kind, err := c.kinds.Of(app.Kind)
+	if err != nil {
+		return err
+	}
+	for _, s := range kind.Secrets {
+		random := make([]byte, 64)
+		if _, err := rand.Read(random); err != nil {
+			return fmt.Errorf("make %s: %w", s.Name, err)
+		}
+		if err := c.setVariable(ctx, tx, app.ID, s.Name, s.Make(random)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func refuseAsPrimary(ctx context.Context, tx *store.Tx, s plane.Server, app plane.App) error {
@@ -207,6 +234,12 @@ func (c *Control) viewApp(ctx context.Context, tx *store.Tx, a plane.App) (AppVi
 		return AppView{}, fmt.Errorf("find the primary of %s: %w", a.Name, err)
 	}
 	view := AppView{App: a, ServerName: server.Name}
+	if kind, err := c.kinds.Of(a.Kind); err == nil { // one of a newer panel's is shown without
+		view.Label, view.Slot, view.Trust = kind.Label, kind.Slot, kind.Trust
+		if kind.Shared != nil {
+			view.Shared = kind.Shared(a.Spec.Options)
+		}
+	}
 	if a.LiveID == "" {
 		return view, nil
 	}
@@ -236,7 +269,7 @@ func (c *Control) ChangeAppSeen(ctx context.Context, actor plane.Actor, name str
 			return err
 		}
 		ch.apply(&app)
-		if err := app.Check(c.insecure); err != nil {
+		if err := c.checkApp(app); err != nil {
 			return err
 		}
 		if err := refuseNames(ctx, tx, app.ServerID, app); err != nil {

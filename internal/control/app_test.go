@@ -121,7 +121,7 @@ func TestCreateAppRefuses(t *testing.T) {
 		c.wish(&wish)
 		p.refuses(what, c.code, c.field, func(ctx context.Context) error { _, _, err := p.CreateApp(ctx, ann, wish); return err })
 	}
-	for _, wish := range []control.AppWish{wishedApp("shop", "shop.example.com"), {Name: "far", Server: "s4", Repository: "git@example.com:a.git", NoDeploy: true}} {
+	for _, wish := range []control.AppWish{wishedApp("shop", "shop.example.com"), {Name: "far", Server: "s4", Kind: plane.KindNodeJS, Repository: "git@example.com:a.git", NoDeploy: true}} {
 		if _, _, err := p.CreateApp(t.Context(), ann, wish); err != nil {
 			t.Errorf("%s: %v", wish.Name, err)
 		}

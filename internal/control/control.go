@@ -32,6 +32,11 @@ type Checker interface {
 	Check(ctx context.Context, backendID string) (plane.Probe, error)
 }
 
+// Repositories reads a repository that belongs to no app yet; a person waits for it.
+type Repositories interface {
+	Look(ctx context.Context, address, branch string, inside func(path string) bool) ([]string, map[string]string, error)
+}
+
 // Config is what Control works with.
 type Config struct {
 	Store    *store.Store
@@ -46,6 +51,8 @@ type Config struct {
 	Logs     LogReader
 	Patience time.Duration // how long a verb about traffic waits until it is in force; 0 means 10 s
 	Log      *slog.Logger
+	Kinds    plane.Kinds
+	Sources  Repositories
 	Verify   func(hash, password string) (bool, error) // nil means auth.VerifyPassword
 }
 
@@ -63,6 +70,8 @@ type Control struct {
 	logs     LogReader
 	patience time.Duration
 	log      *slog.Logger
+	kinds    plane.Kinds
+	sources  Repositories
 	door     *door
 }
 
@@ -71,7 +80,7 @@ func New(c Config) *Control {
 	return &Control{
 		store: c.Store, box: c.Box, hub: c.Hub, surveyor: c.Surveyor, now: c.Now,
 		panelID: c.PanelID, panelKey: c.PanelKey, insecure: c.Insecure, log: c.Log, checker: c.Checker, logs: c.Logs, patience: cmp.Or(c.Patience, 10*time.Second),
-		door: newDoor(c),
+		door: newDoor(c), kinds: c.Kinds, sources: c.Sources,
 	}
 }
 

@@ -62,6 +62,7 @@ type panel struct {
 	path   string
 	rows   *sql.DB
 	time   time.Time // every look at the clock is a second later
+	config control.Config
 }
 
 func newPanel(t *testing.T) *panel {
@@ -81,10 +82,11 @@ func newPanel(t *testing.T) *panel {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = p.rows.Close() })
-	p.Control = control.New(control.Config{
+	p.config = control.Config{
 		Store: p.store, Box: box, Hub: p.hub, Surveyor: p.found, Logs: p.scribe, Now: p.now, Patience: 300 * time.Millisecond, PanelID: "pnl_me", PanelKey: "ssh-ed25519 AAAA panel",
 		Log: slog.New(slog.DiscardHandler),
-	})
+	}
+	p.Control = control.New(p.config)
 	return p
 }
 
@@ -186,7 +188,7 @@ func wishedServer(n int) control.ServerWish {
 }
 
 func wishedApp(name string, domains ...string) control.AppWish {
-	return control.AppWish{Name: name, Server: "s1", Repository: "https://example.com/" + name + ".git", Domains: domains, NoDeploy: true}
+	return control.AppWish{Name: name, Server: "s1", Kind: plane.KindNodeJS, Repository: "https://example.com/" + name + ".git", Domains: domains, NoDeploy: true}
 }
 
 func (p *panel) app(name string, domains ...string) plane.App {

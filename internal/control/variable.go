@@ -45,11 +45,7 @@ func (c *Control) SetVariablesSeen(ctx context.Context, actor plane.Actor, app s
 			return err
 		}
 		for name, value := range values {
-			sealed, err := c.box.Seal([]byte(value), plane.SealVariable(a.ID, name))
-			if err != nil {
-				return fmt.Errorf("seal %s: %w", name, err)
-			}
-			if err := tx.SetVariable(ctx, plane.Variable{AppID: a.ID, Name: name, Sealed: sealed, UpdatedAt: c.now().UTC()}); err != nil {
+			if err := c.setVariable(ctx, tx, a.ID, name, value); err != nil {
 				return err
 			}
 		}
@@ -122,6 +118,14 @@ func (c *Control) computedVariables(ctx context.Context, tx *store.Tx, a plane.A
 	return views, nil
 }
 
+func (c *Control) setVariable(ctx context.Context, tx *store.Tx, appID, name, value string) error {
+	sealed, err := c.box.Seal([]byte(value), plane.SealVariable(appID, name))
+	if err != nil {
+		return fmt.Errorf("seal %s: %w", name, err)
+	}
+	return tx.SetVariable(ctx, plane.Variable{AppID: appID, Name: name, Sealed: sealed, UpdatedAt: c.now().UTC()})
+}
+
 // refuseUnfit holds that all variables together can be given to a process.
 func (c *Control) refuseUnfit(ctx context.Context, tx *store.Tx, a plane.App) error {
 	values, err := c.values(ctx, tx, a.ID)
@@ -131,7 +135,11 @@ func (c *Control) refuseUnfit(ctx context.Context, tx *store.Tx, a plane.App) er
 	if len(values) > MaxVariables {
 		return plane.Invalid("values", fmt.Sprintf("an app has at most %d variables", MaxVariables), "unset some first")
 	}
-	return recipe.CheckVariables(a.Kind, values)
+	kind, err := c.kinds.Of(a.Kind)
+	if err != nil {
+		return err
+	}
+	return recipe.CheckVariables(kind, values)
 }
 
 // UnsetVariables removes variables; a name that is not set is an error and

@@ -138,6 +138,9 @@ type AppView struct {
 	ServerName string
 	Live       *plane.Deployment // or nil
 	Unapplied  bool              // variables differ from the live deployment's
+
+	Label, Slot, Trust string   // of its kind; see plane.Definition
+	Shared             []string // folders that outlive releases, on each server for itself
 }
 
 // DeploymentView is a deployment with where it stands and how long such a one

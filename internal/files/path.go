@@ -71,6 +71,15 @@ func StartPath(app, slot string) string { return SlotDir(app, slot) + "/start" }
 // BuildPath is the slot's build script (see Script); 0640 root:sp_<app>.
 func BuildPath(app, slot string) string { return SlotDir(app, slot) + "/build" }
 
+// WebPath is the configuration of the Nginx in a slot, for kinds that have one; 0640 root:sp_<app>.
+func WebPath(app, slot string) string { return SlotDir(app, slot) + "/nginx.conf" }
+
+// FPMPath is the configuration of the slot's php-fpm (see FPM); 0640 root:sp_<app>.
+func FPMPath(app, slot string) string { return SlotDir(app, slot) + "/php-fpm.conf" }
+
+// ScratchDir is the slot's folder in memory while it runs, for kinds that need one; 0700 sp_<app>.
+func ScratchDir(app, slot string) string { return "/run/sp-" + app + "-" + slot }
+
 // ManifestPath is the list of what was created for the app (see Manifest); 0600 root.
 func ManifestPath(app string) string { return ManifestDir + "/" + app + ".json" }
 

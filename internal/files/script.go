@@ -14,14 +14,26 @@ const maxCommand = 100 << 10
 // is announced on standard output as "+ line"; the first that fails ends the script with its exit
 // code. No commands give a script that succeeds. What the lines say is not ours to judge; only
 // NUL, a blank line and more than 100 KiB are refused.
-func Script(commands []string) ([]byte, error) {
+func Script(commands []string) ([]byte, error) { return BuildScript(nil, commands, nil) }
+
+// BuildScript is Script with lines of ours before and after the person's own, which are not announced.
+func BuildScript(before, own, after []string) ([]byte, error) {
 	var out strings.Builder
 	out.WriteString("#!/bin/sh\n# Written by ServerPlane; changes made by hand are replaced.\nset -e\n")
-	for i, c := range commands {
-		if err := checkCommand(fmt.Sprintf("commands[%d]", i), c); err != nil {
-			return nil, err
+	for _, part := range []struct {
+		field    string
+		commands []string
+		announce bool
+	}{{"before", before, false}, {"commands", own, true}, {"after", after, false}} {
+		for i, c := range part.commands {
+			if err := checkCommand(fmt.Sprintf("%s[%d]", part.field, i), c); err != nil {
+				return nil, err
+			}
+			if part.announce {
+				fmt.Fprintf(&out, "printf '+ %%s\\n' %s\n", quote(c))
+			}
+			fmt.Fprintf(&out, "/bin/sh -ec %s\n", quote(c))
 		}
-		fmt.Fprintf(&out, "printf '+ %%s\\n' %s\n/bin/sh -ec %s\n", quote(c), quote(c))
 	}
 	return []byte(out.String()), nil
 }
@@ -40,6 +52,15 @@ func StartScript(command string) ([]byte, error) {
 		inner = "exec " + command
 	}
 	return []byte("#!/bin/sh\n# Written by ServerPlane; changes made by hand are replaced.\nexec /bin/sh -ec " + quote(inner) + "\n"), nil
+}
+
+// LaunchScript gives the script of a slot's process from shell text of ours: a kind's way to start
+// without a line of the person's.
+func LaunchScript(text string) ([]byte, error) {
+	if err := checkCommand("launch", text); err != nil {
+		return nil, err
+	}
+	return []byte("#!/bin/sh\n# Written by ServerPlane; changes made by hand are replaced.\nset -e\n" + strings.TrimSpace(text) + "\n"), nil
 }
 
 // isOneCommand is sure when it says yes: no character that could join commands appears, not even

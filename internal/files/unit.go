@@ -16,6 +16,8 @@ type Unit struct {
 	Server  string        // the server's name, told to the process
 	Memory  uint64        // limit in MiB, at least 16; 0: none
 	Stop    time.Duration // how long a stopping process may take, 1 s to 1 h
+	Scratch bool          // give the slot a folder in memory; see ScratchDir
+	Quit    bool          // what runs ends its requests on SIGQUIT, as Nginx and php-fpm do, and cuts them on SIGTERM
 }
 
 // SlotUnit gives the text of a slot's unit file; see UnitPath, EnvPath and StartPath.
@@ -36,7 +38,19 @@ func SlotUnit(u Unit) (string, error) {
 		memory = fmt.Sprintf("MemoryMax=%dM\n", u.Memory)
 	}
 	return fmt.Sprintf(slotUnit, u.App, u.Slot, UserName(u.App), dir, EnvPath(u.App, u.Slot), u.Port, u.Release, u.Server,
-		StartPath(u.App, u.Slot), int(u.Stop.Seconds()), memory, Home(u.App)), nil
+		StartPath(u.App, u.Slot), int(u.Stop.Seconds()), memory, Home(u.App), u.extra()), nil
+}
+
+// extra are the lines that only some kinds of apps need.
+func (u Unit) extra() string {
+	text := ""
+	if u.Quit {
+		text += "KillSignal=SIGQUIT\n"
+	}
+	if u.Scratch {
+		text += fmt.Sprintf("RuntimeDirectory=%s\nRuntimeDirectoryMode=0700\n", strings.TrimPrefix(ScratchDir(u.App, u.Slot), "/run/"))
+	}
+	return text
 }
 
 func (u Unit) check() error {
@@ -109,7 +123,7 @@ ExecStart=/usr/bin/env PORT=%[6]d SERVERPLANE_RELEASE=%[7]s SERVERPLANE_SERVER=%
 Restart=always
 RestartSec=1
 KillMode=control-group
-SuccessExitStatus=143
+%[13]sSuccessExitStatus=143
 TimeoutStopSec=%[10]d
 OOMPolicy=continue
 %[11]sLimitNOFILE=65536

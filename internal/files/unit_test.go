@@ -42,7 +42,7 @@ func TestSlotUnitGolden(t *testing.T) {
 // TestSystemdUnderstandsTheUnit asks the real parser, which warns about every key or value it
 // does not know. Unit and user exist only in a folder of the test.
 func TestSystemdUnderstandsTheUnit(t *testing.T) {
-	for _, change := range []func(*Unit){func(*Unit) {}, func(u *Unit) { u.Memory, u.Root = 0, "" }, func(u *Unit) { u.App = "a-rather-long-app-name-x"; u.Slot = "b" }} {
+	for _, change := range []func(*Unit){func(*Unit) {}, func(u *Unit) { u.Memory, u.Root = 0, "" }, func(u *Unit) { u.App = "a-rather-long-app-name-x"; u.Slot = "b" }, func(u *Unit) { u.Scratch, u.Quit = true, true }} {
 		u := goodUnit()
 		change(&u)
 		text, err := SlotUnit(u)

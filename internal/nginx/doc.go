@@ -24,6 +24,11 @@
 // becomes a 502, and none of them makes a request be carried out twice. On a repeat, and only
 // there, its 429, 502 and 504 keep their code and lose their body.
 //
+// Where an app is files, the process is an Nginx of its own that runs as the app's user (see Web).
+// When it cannot hand a request to its php-fpm, it answers 598 with X-Serverplane-Refused: 1 and
+// X-Accel-Redirect: @failed, and the local site treats that as a process that does not listen. A
+// process that says so itself has only its own requests repeated.
+//
 // Limits chosen here: a backend may be silent for 60 s (an event stream or WebSocket too, so
 // that they should send a sign of life more often), a request body may have 100 MB and is
 // taken in completely before it is passed on, since only then it can be repeated. Requests are

@@ -2,26 +2,8 @@ package plane
 
 import (
 	"fmt"
-	"slices"
 	"time"
 )
-
-// Kind says what an app is made of.
-type Kind string
-
-// KindNodeJS is the only kind so far.
-const KindNodeJS Kind = "nodejs"
-
-// Kinds lists what CheckKind accepts.
-func Kinds() []Kind { return []Kind{KindNodeJS} }
-
-// CheckKind accepts the kinds that exist.
-func CheckKind(field string, k Kind) error {
-	if slices.Contains(Kinds(), k) {
-		return nil
-	}
-	return Invalid(field, fmt.Sprintf("kind %q is not supported by this version", k), "use nodejs")
-}
 
 // AppState is where an app is in its life.
 type AppState string
@@ -91,23 +73,10 @@ const (
 	KeepReleases      = 5
 )
 
-// WithDefaults fills what was left empty with the kind's defaults.
-func (s Spec) WithDefaults(k Kind) Spec {
-	if k == KindNodeJS {
-		if s.Build == nil {
-			s.Build = []string{"npm ci", "npm run build --if-present"}
-		}
-		if s.Start == "" {
-			s.Start = "npm start"
-		}
-	}
-	if s.HealthPath == "" {
-		s.HealthPath = DefaultHealthPath
-	}
-	return s
-}
+// WithDefaults fills what was left empty with the defaults of a kind the product has.
+func (s Spec) WithDefaults(k Kind) Spec { return Kinds{}.Complete(k, s) }
 
-// Check holds for a spec with its defaults.
+// Check holds for a spec with its defaults, whatever its kind; Kinds.Check has the rest.
 func (s Spec) Check() error {
 	if err := CheckRoot("root", s.Root); err != nil {
 		return err
@@ -115,8 +84,10 @@ func (s Spec) Check() error {
 	if err := CheckHealthPath("health_path", s.HealthPath); err != nil {
 		return err
 	}
-	if err := CheckCommand("start", s.Start); err != nil {
-		return err
+	if s.Start != "" { // whether it may be empty is for its kind to say
+		if err := CheckCommand("start", s.Start); err != nil {
+			return err
+		}
 	}
 	for _, line := range s.Build {
 		if err := CheckCommand("build", line); err != nil {
@@ -127,14 +98,6 @@ func (s Spec) Check() error {
 		if err := CheckCommand("run_once", line); err != nil {
 			return err
 		}
-	}
-	for name := range s.Options {
-		if name != OptionDrain {
-			return Invalid("option", fmt.Sprintf("there is no option %q", name), "known: "+OptionDrain)
-		}
-	}
-	if _, err := s.drain(); err != nil {
-		return Invalid("option", OptionDrain+" must be a duration of 0s to 10m", "the default is 30s")
 	}
 	return nil
 }
@@ -163,11 +126,10 @@ func (s Spec) drain() (time.Duration, error) {
 	return d, err
 }
 
-// Check holds for an app before it is stored.
+// Check holds for an app before it is stored; Kinds.Check has what its kind demands.
 func (a App) Check(insecure bool) error {
 	checks := []error{
 		CheckAppName("name", a.Name),
-		CheckKind("kind", a.Kind),
 		CheckRepository("repository", a.Repository, insecure),
 		CheckBranch("branch", a.Branch),
 		a.Spec.Check(),

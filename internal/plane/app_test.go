@@ -35,10 +35,9 @@ func TestSpecCheck(t *testing.T) {
 	for field, spoil := range map[string]func(*plane.Spec){
 		"root":        func(s *plane.Spec) { s.Root = "../x" },
 		"health_path": func(s *plane.Spec) { s.HealthPath = "up" },
-		"start":       func(s *plane.Spec) { s.Start = "" },
+		"start":       func(s *plane.Spec) { s.Start = " " },
 		"build":       func(s *plane.Spec) { s.Build = []string{"ok", ""} },
 		"run_once":    func(s *plane.Spec) { s.RunOnce = []string{"a\x00"} },
-		"option":      func(s *plane.Spec) { s.Options = map[string]string{"nope": "1"} },
 	} {
 		s := good
 		spoil(&s)
@@ -49,13 +48,13 @@ func TestSpecCheck(t *testing.T) {
 func TestDrain(t *testing.T) {
 	for text, want := range map[string]time.Duration{"0s": 0, "90s": 90 * time.Second, "10m": 10 * time.Minute} {
 		s := plane.Spec{Options: map[string]string{plane.OptionDrain: text}}.WithDefaults(plane.KindNodeJS)
-		if err := s.Check(); err != nil || s.Drain() != want {
+		if err := checkKind(s); err != nil || s.Drain() != want {
 			t.Errorf("%s: %v, %v", text, s.Drain(), err)
 		}
 	}
 	for _, text := range []string{"", "30", "-1s", "10m1s", "soon", "1e9h"} {
 		s := plane.Spec{Options: map[string]string{plane.OptionDrain: text}}.WithDefaults(plane.KindNodeJS)
-		refusedAt(t, s.Check(), "option")
+		refusedAt(t, checkKind(s), "option")
 		if s.Drain() != plane.DefaultDrain {
 			t.Errorf("%q: drains %s", text, s.Drain())
 		}
@@ -63,6 +62,11 @@ func TestDrain(t *testing.T) {
 	if (plane.Spec{}).Drain() != 30*time.Second {
 		t.Error("the default drain is not 30 s")
 	}
+}
+
+// checkKind holds a Node.js app's spec against its kind.
+func checkKind(s plane.Spec) error {
+	return plane.Kinds{}.Check(plane.App{Kind: plane.KindNodeJS, Spec: s})
 }
 
 func TestAppCheck(t *testing.T) {
@@ -75,7 +79,6 @@ func TestAppCheck(t *testing.T) {
 	}
 	for field, spoil := range map[string]func(*plane.App){
 		"name":       func(a *plane.App) { a.Name = "Web" },
-		"kind":       func(a *plane.App) { a.Kind = "cobol" },
 		"repository": func(a *plane.App) { a.Repository = "file:///x" },
 		"branch":     func(a *plane.App) { a.Branch = "-x" },
 		"domain":     func(a *plane.App) { a.Domains = []string{"ok.example.com", "no"} },

@@ -215,6 +215,11 @@ func TestCheckPassword(t *testing.T) {
 	}
 }
 
+func kindOf(s string) error {
+	_, err := plane.Kinds{}.Of(plane.Kind(s))
+	return err
+}
+
 func TestCheckWords(t *testing.T) {
 	words := map[string][]string{
 		"role": {"owner", "admin", "viewer"}, "method": {"round-robin", "least-connections", "ip-hash"},
@@ -223,7 +228,7 @@ func TestCheckWords(t *testing.T) {
 	check := map[string]func(string) error{
 		"role":     func(s string) error { return plane.CheckRole("role", plane.Role(s)) },
 		"method":   func(s string) error { return plane.CheckMethod("method", plane.Method(s)) },
-		"kind":     func(s string) error { return plane.CheckKind("kind", plane.Kind(s)) },
+		"kind":     kindOf,
 		"firewall": func(s string) error { return plane.CheckFirewall("firewall", plane.Firewall(s)) },
 	}
 	for field, good := range words {

@@ -178,7 +178,7 @@ func suppliedVariables(p Preparation, s Seat) map[string]string {
 		h, soft := d.Database.Variables(d.connection(p, s))
 		maps.Copy(hard, h)
 		maps.Copy(all, soft)
-		if d.TLS && p.App.Kind == plane.KindNodeJS {
+		if d.TLS {
 			all["NODE_EXTRA_CA_CERTS"] = files.CABundlePath(p.App.Name, string(p.Plan.Slot))
 		}
 	}

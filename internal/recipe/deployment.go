@@ -3,7 +3,6 @@ package recipe
 import (
 	"fmt"
 	"io"
-	"maps"
 
 	"github.com/serverplane/serverplane/internal/ansible"
 	"github.com/serverplane/serverplane/internal/files"
@@ -19,6 +18,7 @@ type Preparation struct {
 	Seats     []Seat
 	Databases []Supply
 	Archive   func() (io.ReadCloser, error) // the exact tree of the plan's commit
+	Kinds     plane.Kinds
 }
 
 // Limits of the steps that can last.
@@ -34,17 +34,21 @@ const archiveName = "release.tar"
 // Prepare builds the plan's release on each seat and starts it in its slot.
 func Prepare(p Preparation) (ansible.Play, error) {
 	slot := string(p.Plan.Slot)
+	kind, err := p.Kinds.Of(p.App.Kind)
+	if err != nil {
+		return ansible.Play{}, err
+	}
 	play := ansible.Play{
 		Run: p.Run, Playbook: "app_prepare.yml",
 		Vars: map[string]any{
-			"app": p.App.Name, "kind": string(p.App.Kind), "slot": slot, "release": p.Plan.ReleaseID, "root": p.Plan.Spec.Root,
+			"app": p.App.Name, "runtime": runtime(kind, p.Plan.Spec), "slot": slot, "release": p.Plan.ReleaseID, "root": p.Plan.Spec.Root,
 			"archive": archiveName, "build_env": buildEnvPath(p.App.Name, slot), "build_script": files.BuildPath(p.App.Name, slot),
 			"build_seconds": buildSeconds, "build_memory": noLimit, "start_seconds": startSeconds, "rebuild": false,
 		},
 		Files: []ansible.File{{Name: archiveName, Open: p.Archive}},
 	}
 	for _, s := range p.Seats {
-		tree, err := slotTree(p, s)
+		tree, err := slotTree(p, kind, s)
 		if err != nil {
 			return ansible.Play{}, fmt.Errorf("render slot %s of %s for %s: %w", slot, p.App.Name, s.Server.Name, err)
 		}
@@ -77,10 +81,10 @@ func buildEnvPath(app, slot string) string { return files.SlotDir(app, slot) + "
 func oncePath(app, slot string) string     { return files.SlotDir(app, slot) + "/run-once" }
 
 // slotTree is the tar of every file the slot needs on one server.
-func slotTree(p Preparation, s Seat) ([]byte, error) {
-	app, slot := p.App.Name, string(p.Plan.Slot)
+func slotTree(p Preparation, kind plane.Definition, s Seat) ([]byte, error) {
+	app, slot, at := p.App.Name, string(p.Plan.Slot), place(p)
 	unit, err := files.SlotUnit(files.Unit{
-		App: app, Slot: slot, Release: p.Plan.ReleaseID, Root: p.Plan.Spec.Root,
+		App: app, Slot: slot, Release: p.Plan.ReleaseID, Root: p.Plan.Spec.Root, Scratch: kind.Web != nil, Quit: kind.Web != nil,
 		Port: uint16(s.Backend.Ports.Process(p.Plan.Slot)), Server: s.Server.Name, Stop: p.Plan.Spec.Drain() + stopGrace,
 	})
 	if err != nil {
@@ -94,19 +98,21 @@ func slotTree(p Preparation, s Seat) ([]byte, error) {
 	t := newTree(files.UserName(app))
 	t.root(files.ManifestPath(app), 0o600, list, nil)
 	t.root(files.UnitPath(app, slot), 0o644, []byte(unit), nil)
-	env, err := files.Env(processVariables(p.App.Kind, values))
+	env, err := files.Env(processVariables(kind, at, values))
 	t.root(files.EnvPath(app, slot), 0o600, env, err)
-	env, err = files.Env(buildVariables(values))
+	env, err = files.Env(buildVariables(kind, at, values))
 	t.root(buildEnvPath(app, slot), 0o600, env, err)
 	if ca := authorities(p); ca != nil {
 		t.app(files.CAPath(app, slot), 0o640, ca, nil)
 	}
-	text, err := files.StartScript(p.Plan.Spec.Start)
+	text, err := startScript(kind, at, p.Plan.Spec)
 	t.app(files.StartPath(app, slot), 0o640, text, err)
-	text, err = files.Script(p.Plan.Spec.Build)
+	text, err = buildScript(kind, at, p.Plan.Spec)
 	t.app(files.BuildPath(app, slot), 0o640, text, err)
 	text, err = files.Script(p.Plan.Spec.RunOnce)
 	t.app(oncePath(app, slot), 0o640, text, err)
+	placeWeb(t, kind, at, p, s)
+	placePool(t, kind, at, p)
 	return t.close()
 }
 
@@ -119,54 +125,6 @@ func manifest(a plane.App) ([]byte, error) {
 		Folders: []string{files.Home(a.Name), files.ConfigDir(a.Name)},
 		Created: a.CreatedAt,
 	}.Encode()
-}
-
-// caBundle is the system's list of authorities: Node.js from npm has its own
-// and hangs behind a private one (facts: npm ci hung 70 s without it).
-const caBundle = "/etc/ssl/certs/ca-certificates.crt"
-
-// processVariables is what a process sees besides what its unit sets.
-func processVariables(k plane.Kind, values map[string]string) []files.Var {
-	all := withDefaults(values)
-	if _, given := all["NODE_ENV"]; k == plane.KindNodeJS && !given {
-		all["NODE_ENV"] = "production"
-	}
-	return vars(all)
-}
-
-// buildVariables leaves NODE_ENV out: with "production" npm would not install
-// what a build needs.
-func buildVariables(values map[string]string) []files.Var {
-	all := withDefaults(values)
-	delete(all, "NODE_ENV")
-	return vars(all)
-}
-
-func withDefaults(values map[string]string) map[string]string {
-	all := maps.Clone(values)
-	if all == nil {
-		all = map[string]string{}
-	}
-	if _, given := all["NODE_EXTRA_CA_CERTS"]; !given {
-		all["NODE_EXTRA_CA_CERTS"] = caBundle
-	}
-	return all
-}
-
-func vars(values map[string]string) []files.Var {
-	out := make([]files.Var, 0, len(values))
-	for name, value := range values {
-		out = append(out, files.Var{Name: name, Value: value})
-	}
-	return out
-}
-
-// CheckVariables holds that the values together can be given to a process.
-func CheckVariables(k plane.Kind, values map[string]string) error {
-	if _, err := files.Env(processVariables(k, values)); err != nil {
-		return plane.Invalid("values", err.Error(), "shorten or unset some")
-	}
-	return nil
 }
 
 // RunOnce runs the plan's once-only commands in its release on one seat.

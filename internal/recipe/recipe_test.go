@@ -111,6 +111,10 @@ func TestFirewallRules(t *testing.T) {
 }
 
 func TestCheckVariables(t *testing.T) {
+	node, err := (plane.Kinds{}).Of(plane.KindNodeJS)
+	if err != nil {
+		t.Fatal(err)
+	}
 	value := strings.Repeat("x", plane.MaxVariable)
 	fit, unfit := map[string]string{}, map[string]string{}
 	for i := range 12 {
@@ -119,12 +123,12 @@ func TestCheckVariables(t *testing.T) {
 		}
 		unfit[fmt.Sprintf("V%d", i)] = value
 	}
-	if err := recipe.CheckVariables(plane.KindNodeJS, fit); err != nil {
+	if err := recipe.CheckVariables(node, fit); err != nil {
 		t.Errorf("1000 KiB: %v", err)
 	}
 	refused := []map[string]string{unfit, {"A": value + "x"}, {"A": "a\x00secret"}, {"A": "secret\xff"}, {"A-B": "secret"}}
 	for _, values := range refused {
-		err := recipe.CheckVariables(plane.KindNodeJS, values)
+		err := recipe.CheckVariables(node, values)
 		if plane.CodeOf(err) != plane.CodeInvalid {
 			t.Errorf("%d variables: %v", len(values), err)
 			continue
@@ -133,7 +137,7 @@ func TestCheckVariables(t *testing.T) {
 			t.Errorf("the error repeats a value: %.200v", err)
 		}
 	}
-	if err := recipe.CheckVariables(plane.KindNodeJS, nil); err != nil {
+	if err := recipe.CheckVariables(node, nil); err != nil {
 		t.Errorf("none: %v", err)
 	}
 }

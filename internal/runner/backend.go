@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/serverplane/serverplane/internal/plane"
 	"github.com/serverplane/serverplane/internal/recipe"
-	"github.com/serverplane/serverplane/internal/remote"
 	"github.com/serverplane/serverplane/internal/store"
 )
 
@@ -145,36 +143,6 @@ func (a *addition) keepSeen(ctx context.Context, seen netip.Addr) error {
 	return a.Store.Write(ctx, func(tx *store.Tx) error {
 		return change(ctx, tx, a.seat.Backend.ID, func(b *plane.Backend) { b.SeenAs = seen })
 	})
-}
-
-// compareRuntimes refuses a backend that would run another Node.js than the
-// primary: one app, one runtime.
-func (a *addition) compareRuntimes(ctx context.Context) error {
-	here, err := a.nodeVersion(ctx, a.seat.Server)
-	if err != nil {
-		return err
-	}
-	there, err := a.nodeVersion(ctx, a.crew.primary().Server)
-	if err != nil {
-		return err
-	}
-	if here != there {
-		return fmt.Errorf("%s has Node.js %s, the primary %s has %s; give both the same",
-			a.seat.Server.Name, here, a.crew.primary().Server.Name, there)
-	}
-	a.say(a.seat.Server.Name, "Node.js %s, as on the primary", here)
-	return nil
-}
-
-func (a *addition) nodeVersion(ctx context.Context, s plane.Server) (string, error) {
-	res, err := a.Pool.Exec(ctx, recipe.Target(s), remote.Command{Args: []string{"node", "--version"}})
-	if err != nil {
-		return "", fmt.Errorf("ask %s for its Node.js: %w", s.Name, err)
-	}
-	if res.Exit != 0 {
-		return "", fmt.Errorf("ask %s for its Node.js: %s", s.Name, strings.TrimSpace(string(res.Stderr)))
-	}
-	return strings.TrimSpace(string(res.Stdout)), nil
 }
 
 func (a *addition) probe(ctx context.Context) error {

@@ -152,11 +152,15 @@ func (d *deployment) prepare(ctx context.Context) error {
 		return err
 	}
 	d.tell(ctx, d.taking(), plane.PartStarted, "")
+	// Before anybody asks: what needs a new table cannot answer well without it.
+	if err := d.runOnce(ctx); err != nil {
+		return err
+	}
 	if err := d.ask(ctx); err != nil {
 		return err
 	}
 	d.tell(ctx, d.taking(), plane.PartReady, "")
-	return d.runOnce(ctx)
+	return nil
 }
 
 // bringUp has the release built, where it is not on disk, and started in the idle
@@ -223,7 +227,8 @@ func (d *deployment) probeAll(ctx context.Context) error {
 }
 
 // followLive makes an application of variables start what is live now: a
-// deployment it waited behind may have brought a newer commit.
+// deployment it waited behind may have brought a newer commit. Where variables
+// are part of what is built, the live commit is built anew.
 func (d *deployment) followLive(ctx context.Context) error {
 	if d.plan.Trigger != plane.TriggerEnvironment {
 		return nil
@@ -234,6 +239,10 @@ func (d *deployment) followLive(ctx context.Context) error {
 			return fmt.Errorf("find what is live: %w", err)
 		}
 		d.plan.Ref, d.plan.Commit, d.plan.Author, d.plan.Subject = live.Commit, live.Commit, live.Author, live.Subject
+		if kind, err := d.Kinds.Of(d.crew.app.Kind); err != nil || kind.Baked {
+			d.plan.ReleaseID, d.plan.SourceID = "", ""
+			return err
+		}
 		d.plan.ReleaseID, d.plan.SourceID = live.ReleaseID, live.ID
 		return nil
 	})

@@ -59,7 +59,16 @@ func (d *deployment) reuse(ctx context.Context) error {
 	return nil
 }
 
-func sameBuild(a, b plane.Spec) bool { return a.Root == b.Root && slices.Equal(a.Build, b.Build) }
+func sameBuild(a, b plane.Spec) bool {
+	return a.Root == b.Root && slices.Equal(a.Build, b.Build) && maps.Equal(whileBuilding(a.Options), whileBuilding(b.Options))
+}
+
+// whileBuilding leaves out the option that matters only to what runs.
+func whileBuilding(options map[string]string) map[string]string {
+	rest := maps.Clone(options)
+	delete(rest, plane.OptionDrain)
+	return rest
+}
 
 // sameVariables tells whether another deployment had the variables of this one.
 func (d *deployment) sameVariables(other plane.Deployment) (bool, error) {

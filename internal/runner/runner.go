@@ -47,6 +47,7 @@ type Config struct {
 	Owner    string // this panel instance; the same after a restart
 	Parallel int    // Runs at once; 0 means 4
 	Log      *slog.Logger
+	Kinds    plane.Kinds
 }
 
 // Runner works on Runs.

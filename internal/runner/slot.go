@@ -34,7 +34,7 @@ func (j *job) buildEach(ctx context.Context, seats []recipe.Seat, plan plane.Dep
 	}
 	play, err := recipe.Prepare(recipe.Preparation{
 		Run: j.run.ID, App: app, Plan: plan, Values: values, Seats: seats, Databases: supplies,
-		Archive: j.archive(ctx, app.ID, plan.Commit),
+		Archive: j.archive(ctx, app.ID, plan.Commit), Kinds: j.Kinds,
 	})
 	if err != nil {
 		return nil, err

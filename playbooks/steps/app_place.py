@@ -1,6 +1,6 @@
 """User, folders and files of an app's slot.
 
-SPEC: app, kind, slot, release, slot_tar (base64), rebuild, firewall_rules. Prints "release is here" when nothing is to be unpacked
+SPEC: app, runtime {role, packages, commands}, slot, release, slot_tar (base64), rebuild, firewall_rules. Prints "release is here" when nothing is to be unpacked
 or built, "runtime is missing" when the kind's runtime must be installed first.
 """
 
@@ -96,6 +96,13 @@ def clear_release():
     changed("removed the incomplete release " + SPEC["release"])
 
 
+def runtime_is_missing(runtime):
+    """Where a kind names commands, they count, wherever they came from: a person may have installed another version."""
+    if runtime["commands"]:
+        return not all(shutil.which(c) for c in runtime["commands"])
+    return bool(runtime["packages"] and missing_packages(runtime["packages"]))
+
+
 refuse_namesake()
 make_user()
 make_folders()
@@ -103,5 +110,5 @@ place_files()
 bundle_authorities()
 clear_release()
 app_rules(SPEC["firewall_rules"])
-if SPEC["kind"] == "nodejs" and not (shutil.which("node") and shutil.which("npm")):
+if runtime_is_missing(SPEC["runtime"]):
     say("runtime is missing")

@@ -1,0 +1,67 @@
+package control_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/serverplane/serverplane/internal/control"
+	"github.com/serverplane/serverplane/internal/plane"
+)
+
+// An app of a kind that needs secrets gets its own, once.
+func TestSecretsOfAKind(t *testing.T) {
+	p := newPanel(t)
+	p.ready(1)
+	seen := map[string]bool{}
+	for _, name := range []string{"one", "two"} {
+		wish := wishedApp(name, name+".example.com")
+		wish.Kind, wish.Spec = "laravel", plane.Spec{}
+		a, _, err := p.CreateApp(t.Context(), ann, wish)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.Spec.Start != "" || len(a.Spec.RunOnce) != 1 {
+			t.Errorf("stored as %+v", a.Spec)
+		}
+		all, err := p.Variables(t.Context(), ann, name, true)
+		if err != nil || len(all) != 1 || all[0].Name != "APP_KEY" || !strings.HasPrefix(all[0].Value, "base64:") || seen[all[0].Value] {
+			t.Errorf("%+v, %v", all, err)
+		}
+		seen[all[0].Value] = true
+		if p.inFiles(all[0].Value) {
+			t.Error("the key is stored in the clear")
+		}
+	}
+}
+
+// A kind that a test brings along is created like any other.
+func TestCreateAnEighthKind(t *testing.T) {
+	p := newPanel(t)
+	p.ready(1)
+	cobol := plane.Definition{Kind: "cobol", Start: "./main", Runtime: func(map[string]string) plane.Runtime { return plane.Runtime{Role: "packages"} }}
+	p.config.Kinds = plane.Kinds{}.With(cobol)
+	knowing := control.New(p.config)
+	wish := wishedApp("old", "old.example.com")
+	wish.Kind, wish.Spec = "cobol", plane.Spec{}
+	if _, _, err := p.CreateApp(t.Context(), ann, wish); plane.CodeOf(err) != plane.CodeInvalid {
+		t.Errorf("a panel that does not know it: %v", err)
+	}
+	a, _, err := knowing.CreateApp(t.Context(), ann, wish)
+	if err != nil || a.Spec.Start != "./main" {
+		t.Errorf("%+v, %v", a, err)
+	}
+}
+
+func TestWhatAKindRefuses(t *testing.T) {
+	p := newPanel(t)
+	p.ready(1)
+	for field, spec := range map[string]plane.Spec{
+		"start":  {Start: "php -S 0.0.0.0:80"},
+		"option": {Options: map[string]string{"document-root": "../../etc"}},
+	} {
+		wish := wishedApp("page", "page.example.com")
+		wish.Kind, wish.Spec = "php", spec
+		p.refuses(field, plane.CodeInvalid, field, func(ctx context.Context) error { _, _, err := p.CreateApp(ctx, ann, wish); return err })
+	}
+}

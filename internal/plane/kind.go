@@ -1,0 +1,197 @@
+package plane
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Kind says what an app is made of.
+type Kind string
+
+// Definition is everything that sets one kind of app apart. A kind is one
+// value of this type in a file of its own, and one Ansible role that installs
+// its runtime; no other code asks which kind an app is of.
+type Definition struct {
+	Kind  Kind
+	Label string // for a person
+	Slot  string // for a person: what runs in a slot
+
+	// What a person may say otherwise.
+	Build, RunOnce []string
+	Start          string
+	HealthPath     string
+	Options        []Option
+
+	// Launch is the shell text that starts a slot where Start is empty; nil: Start is needed.
+	Launch func(Place) string
+	// Fixed kinds start by Launch alone: a start command of the person's has no place.
+	Fixed bool
+	// Web is the Nginx in front of the slot's own files; nil: the process answers HTTP itself.
+	Web func(Place) Web
+
+	// Pool is the slot's own php-fpm; nil: none.
+	Pool func(Place) Pool
+
+	// Setup and Settle are shell lines in the release before and after the build steps, whatever those are.
+	Setup, Settle func(Place) []string
+	// Shared lists folders of a release that outlive it on one server.
+	Shared func(options map[string]string) []string
+	// Path lists folders in front of PATH, while building and running.
+	Path func(Place) []string
+	// Variables are given to builds and processes, Running to processes only, unless the app sets them.
+	Variables, Running func(Place) map[string]string
+	// NotInBuild are variables that no build sees, whoever set them.
+	NotInBuild []string
+	// Baked tells that variables end up in what is built: a change of them is a build.
+	Baked bool
+	// Secrets are variables made once, when the app is created.
+	Secrets []Secret
+	// Trust tells how an app of this kind learns that its forwarded headers may be believed.
+	Trust string
+
+	Runtime func(options map[string]string) Runtime
+
+	// Look tells why files look like an app of this kind; no evidence: they do not.
+	Look func(Files) Finding
+}
+
+// Place is where one release of an app stands in one slot of a server.
+type Place struct {
+	App     string
+	Folder  string // where commands run: the release, or the app's root in it
+	Shared  string // outlives releases
+	Config  string // the slot's files that ServerPlane writes
+	Scratch string // the slot's own folder in memory, while it runs
+	Drain   time.Duration
+	Options map[string]string
+}
+
+// Web is what the Nginx in a slot serves.
+type Web struct {
+	Root     string   // folder below which files are served
+	Fallback bool     // a path that is no file gets index.html
+	PHP      bool     // index.php, and .php files through the slot's php-fpm
+	Plain    []string // paths below which nothing is carried out as PHP
+}
+
+// Pool is a php-fpm: how many requests at once, and how many MiB one of them may take.
+type Pool struct{ Workers, Memory int }
+
+// Runtime is what a kind needs on a server.
+type Runtime struct {
+	Role     string   // Ansible role that installs it
+	Packages []string // Debian packages it is made of
+	Commands []string // having these counts as having it; none: the packages must be installed
+	Asked    []string // command that prints the version
+	Name     string   // for a person, before the version
+}
+
+// Option is one of a kind's own settings.
+type Option struct {
+	Name, Default, Rule string
+	Accepts             func(string) bool
+}
+
+// Secret is a variable with a value nobody chose, the same on every backend.
+type Secret struct {
+	Name string
+	Make func(random []byte) string // from 64 random bytes
+}
+
+// Kinds knows the kinds of apps. The zero value knows those the product has.
+type Kinds struct{ more []Definition }
+
+// With knows one more.
+func (k Kinds) With(d Definition) Kinds { return Kinds{append(slices.Clone(k.more), d)} }
+
+// All lists the kinds by name.
+func (k Kinds) All() []Definition {
+	all := append([]Definition{laravel(), nodejs(), php(), python(), static(), wordpress()}, k.more...)
+	slices.SortFunc(all, func(a, b Definition) int { return cmp.Compare(a.Kind, b.Kind) })
+	return all
+}
+
+// Of finds a kind's definition; one that does not exist is refused.
+func (k Kinds) Of(kind Kind) (Definition, error) {
+	var names []string
+	for _, d := range k.All() {
+		if d.Kind == kind {
+			return d, nil
+		}
+		names = append(names, string(d.Kind))
+	}
+	return Definition{}, Invalid("kind", fmt.Sprintf("there is no kind %q", kind), "use "+oneOf(names))
+}
+
+// Complete fills what was left empty with the kind's defaults.
+func (k Kinds) Complete(kind Kind, s Spec) Spec {
+	d, err := k.Of(kind)
+	if err == nil {
+		if s.Build == nil {
+			s.Build = d.Build
+		}
+		if s.RunOnce == nil {
+			s.RunOnce = d.RunOnce
+		}
+		s.Start = cmp.Or(s.Start, d.Start)
+	}
+	s.HealthPath = cmp.Or(s.HealthPath, d.HealthPath, DefaultHealthPath)
+	return s
+}
+
+// Check holds for an app what its kind demands.
+func (k Kinds) Check(a App) error {
+	d, err := k.Of(a.Kind)
+	if err != nil {
+		return err
+	}
+	switch {
+	case a.Spec.Start == "" && d.Launch == nil:
+		return CheckCommand("start", "")
+	case a.Spec.Start != "" && d.Fixed:
+		return Invalid("start", fmt.Sprintf("an app of kind %s has no start command: %s", a.Kind, d.Slot), "leave it empty")
+	}
+	return d.checkOptions(a.Spec.Options)
+}
+
+func (d Definition) checkOptions(given map[string]string) error {
+	known := append([]Option{drainOption()}, d.Options...)
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		at := slices.IndexFunc(known, func(o Option) bool { return o.Name == name })
+		if at < 0 {
+			return Invalid("option", fmt.Sprintf("an app of kind %s has no option %q", d.Kind, name), "known: "+names(known))
+		}
+		if o := known[at]; !o.Accepts(given[name]) {
+			return Invalid("option", o.Name+" "+o.Rule, "the default is "+cmp.Or(o.Default, "empty"))
+		}
+	}
+	return nil
+}
+
+func names(options []Option) string {
+	var list []string
+	for _, o := range options {
+		list = append(list, o.Name)
+	}
+	return strings.Join(list, ", ")
+}
+
+// drainOption is one that apps of every kind have.
+func drainOption() Option {
+	return Option{Name: OptionDrain, Default: "30s", Rule: "must be a duration of 0s to 10m", Accepts: func(s string) bool {
+		_, err := Spec{Options: map[string]string{OptionDrain: s}}.drain()
+		return err == nil
+	}}
+}
+
+func oneOf(words []string) string {
+	last := len(words) - 1
+	if last < 1 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}

@@ -1,0 +1,146 @@
+package recipe
+
+import (
+	"maps"
+	"net/netip"
+	"strings"
+
+	"github.com/serverplane/serverplane/internal/files"
+	"github.com/serverplane/serverplane/internal/nginx"
+	"github.com/serverplane/serverplane/internal/plane"
+)
+
+// place is where a plan's release stands, for its kind to say what belongs there.
+func place(p Preparation) plane.Place {
+	app, slot := p.App.Name, string(p.Plan.Slot)
+	at := plane.Place{
+		App: app, Folder: files.ReleaseDir(app, p.Plan.ReleaseID), Shared: files.SharedDir(app), Config: files.SlotDir(app, slot),
+		Scratch: files.ScratchDir(app, slot), Drain: p.Plan.Spec.Drain(), Options: p.Plan.Spec.Options,
+	}
+	if root := p.Plan.Spec.Root; root != "" {
+		at.Folder += "/" + root
+	}
+	return at
+}
+
+// runtime tells the play which role installs what where it is missing.
+func runtime(kind plane.Definition, s plane.Spec) map[string]any {
+	r := kind.Runtime(s.Options)
+	return map[string]any{"role": r.Role, "packages": some(r.Packages), "commands": some(r.Commands)}
+}
+
+func some(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}
+
+// startScript is the person's own line, or what the kind does without one.
+func startScript(kind plane.Definition, at plane.Place, s plane.Spec) ([]byte, error) {
+	if s.Start == "" && kind.Launch != nil {
+		return files.LaunchScript(kind.Launch(at))
+	}
+	return files.StartScript(s.Start)
+}
+
+// buildScript has the person's own steps between what the kind does in every release.
+func buildScript(kind plane.Definition, at plane.Place, s plane.Spec) ([]byte, error) {
+	var before, after []string
+	if kind.Setup != nil {
+		before = kind.Setup(at)
+	}
+	if kind.Settle != nil {
+		after = kind.Settle(at)
+	}
+	return files.BuildScript(before, s.Build, after)
+}
+
+// placeWeb adds the configuration of the slot's own Nginx.
+func placeWeb(t *archive, kind plane.Definition, at plane.Place, p Preparation, s Seat) {
+	if kind.Web == nil {
+		return
+	}
+	w, slot := kind.Web(at), p.Plan.Slot
+	text, err := nginx.RenderWeb(nginx.Web{
+		App: p.App.Name, Slot: string(slot), Root: w.Root, Fallback: w.Fallback, PHP: w.PHP, Plain: w.Plain, Scratch: at.Scratch,
+		Listen: netip.AddrPortFrom(loopback(), uint16(s.Backend.Ports.Process(slot))),
+	})
+	t.app(files.WebPath(p.App.Name, string(slot)), 0o640, []byte(text), err)
+}
+
+// placePool adds the configuration of the slot's own php-fpm.
+func placePool(t *archive, kind plane.Definition, at plane.Place, p Preparation) {
+	if kind.Pool == nil {
+		return
+	}
+	pool, slot := kind.Pool(at), string(p.Plan.Slot)
+	text, err := files.FPM{
+		App: p.App.Name, Slot: slot, Workers: pool.Workers, Memory: pool.Memory, Stop: p.Plan.Spec.Drain() + stopGrace,
+	}.Encode()
+	t.app(files.FPMPath(p.App.Name, slot), 0o640, text, err)
+}
+
+// caBundle is the system's list of authorities: Node.js from npm has its own
+// and hangs behind a private one (facts: npm ci hung 70 s without it).
+const caBundle = "/etc/ssl/certs/ca-certificates.crt"
+
+// processVariables is what a process sees besides what its unit sets.
+func processVariables(kind plane.Definition, at plane.Place, values map[string]string) []files.Var {
+	all := withDefaults(kind, at, values)
+	if kind.Running != nil {
+		fill(all, kind.Running(at))
+	}
+	return vars(all)
+}
+
+func buildVariables(kind plane.Definition, at plane.Place, values map[string]string) []files.Var {
+	all := withDefaults(kind, at, values)
+	for _, name := range kind.NotInBuild {
+		delete(all, name)
+	}
+	return vars(all)
+}
+
+func withDefaults(kind plane.Definition, at plane.Place, values map[string]string) map[string]string {
+	all := maps.Clone(values)
+	if all == nil {
+		all = map[string]string{}
+	}
+	fill(all, map[string]string{"NODE_EXTRA_CA_CERTS": caBundle})
+	if kind.Variables != nil {
+		fill(all, kind.Variables(at))
+	}
+	if kind.Path != nil {
+		fill(all, map[string]string{"PATH": strings.Join(append(kind.Path(at), usualPath), ":")})
+	}
+	return all
+}
+
+// usualPath is what systemd gives to services.
+const usualPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// fill adds what was not set.
+func fill(all, more map[string]string) {
+	for name, value := range more {
+		if _, given := all[name]; !given {
+			all[name] = value
+		}
+	}
+}
+
+func vars(values map[string]string) []files.Var {
+	out := make([]files.Var, 0, len(values))
+	for name, value := range values {
+		out = append(out, files.Var{Name: name, Value: value})
+	}
+	return out
+}
+
+// CheckVariables holds that the values together can be given to a process.
+func CheckVariables(kind plane.Definition, values map[string]string) error {
+	if _, err := files.Env(processVariables(kind, plane.Place{}, values)); err != nil {
+		return plane.Invalid("values", err.Error(), "shorten or unset some")
+	}
+	return nil
+}
