@@ -20,6 +20,7 @@ type App struct {
 	RunOnce    []string          `json:"run_once" nullable:"false"`
 	HealthPath string            `json:"health_path"`
 	Options    map[string]string `json:"options,omitempty"`
+	Shared     []string          `json:"shared_folders,omitempty" nullable:"false" doc:"kept from release to release on each server, and not shared between servers"`
 	DeployKey  string            `json:"deploy_key" doc:"public half: give it to the Git host"`
 	State      string            `json:"state" doc:"new, deploying, live, failed or removing"`
 	Reason     string            `json:"reason,omitempty"`
@@ -34,7 +35,7 @@ type App struct {
 type AppWish struct {
 	Name       string            `json:"name"`
 	Server     string            `json:"server" doc:"name of the primary"`
-	Kind       string            `json:"kind"`
+	Kind       string            `json:"kind,omitempty" doc:"see /apps/proposal"`
 	Repository string            `json:"repository"`
 	Branch     string            `json:"branch,omitempty"`
 	Domains    []string          `json:"domains,omitempty" nullable:"false"`
@@ -51,6 +52,22 @@ type AppWish struct {
 type AppCreated struct {
 	App App  `json:"app"`
 	Run *Run `json:"run,omitempty"`
+}
+
+// Proposal is the kind that a repository looks like.
+type Proposal struct {
+	Kind       string            `json:"kind"`
+	Evidence   []string          `json:"evidence" nullable:"false" doc:"what in the repository says so"`
+	Build      []string          `json:"build" nullable:"false"`
+	Start      string            `json:"start" doc:"empty: as the kind starts by itself"`
+	RunOnce    []string          `json:"run_once" nullable:"false"`
+	HealthPath string            `json:"health_path"`
+	Options    map[string]string `json:"options,omitempty"`
+}
+
+// ProposeKind looks at the wish's repository, branch and root and proposes a kind; it creates nothing.
+func (c *Client) ProposeKind(ctx context.Context, w AppWish) (Proposal, error) {
+	return fetch[Proposal](ctx, c, "POST", "/apps/proposal", nil, w)
 }
 
 // AppChange names what to change; nil leaves as it is. In force with the next

@@ -106,8 +106,9 @@ func (a *App) run(ctx context.Context, c config.Config, b *base, owner string, l
 	watch := health.Config{Store: b.store, Hub: hub, Prober: prober, Now: time.Now, Owner: owner, Log: a.log}
 	keeper, signs := health.New(watch), health.NewServers(watch, pool)
 	counter := traffic.New(traffic.Config{Store: b.store, Hub: hub, Executor: pool, Now: time.Now, Owner: owner, Log: a.log})
+	mirrors := mirror.New(filepath.Join(c.DataDir, "mirrors"), c.AllowInsecureRepositories)
 	verbs := control.New(control.Config{
-		Store: b.store, Box: b.box, Hub: hub, Surveyor: looker, Checker: keeper, Logs: tail.New(pool), Now: time.Now, PanelID: b.identity.id,
+		Store: b.store, Box: b.box, Hub: hub, Sources: mirrors, Surveyor: looker, Checker: keeper, Logs: tail.New(pool), Now: time.Now, PanelID: b.identity.id,
 		PanelKey: b.identity.public, Insecure: c.AllowInsecureRepositories, Log: a.log,
 	})
 	work := runner.New(runner.Config{
@@ -115,7 +116,7 @@ func (a *App) run(ctx context.Context, c config.Config, b *base, owner string, l
 		Player: ansible.New(ansible.Config{
 			Playbooks: playbooks.FS, Signer: b.identity.signer, Dir: filepath.Join(c.DataDir, "work"), Log: a.log,
 		}),
-		Mirrors: mirror.New(filepath.Join(c.DataDir, "mirrors"), c.AllowInsecureRepositories),
+		Mirrors: mirrors,
 		Now:     time.Now, PanelID: b.identity.id, Owner: owner, Log: a.log,
 	})
 	trusted, err := c.Trusted()

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"reflect"
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/serverplane/serverplane/client"
+	"github.com/serverplane/serverplane/internal/plane"
 )
 
 func (sh *shell) application() *cobra.Command {
@@ -44,12 +46,12 @@ func (sh *shell) appCreate() *cobra.Command {
 	wait := waitFlag(cmd)
 	f.add(cmd.Flags())
 	cmd.Flags().StringVar(&w.Server, "server", "", "name of its primary")
-	cmd.Flags().StringVar(&w.Kind, "kind", "", "what it is made of: nodejs")
+	cmd.Flags().StringVar(&w.Kind, "kind", "", "what it is made of: "+kinds()+" (default: what its repository looks like)")
 	cmd.Flags().BoolVar(&w.NoDeploy, "no-deploy", false, "do not deploy yet")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		w.Name, w.Repository = args[0], f.repository
-		if w.Server == "" || w.Kind == "" || w.Repository == "" {
-			return usagef("app create needs --server, --kind and --repo")
+		if w.Server == "" || w.Repository == "" {
+			return usagef("app create needs --server and --repo")
 		}
 		var err error
 		if w.Options, err = pairs("--option", f.options); err != nil {
@@ -57,9 +59,57 @@ func (sh *shell) appCreate() *cobra.Command {
 		}
 		w.Branch, w.Domains, w.Build, w.Start = f.branch, f.domains, f.build, f.start
 		w.RunOnce, w.Root, w.HealthPath = f.runOnce, f.root, f.healthPath
+		if w.Kind == "" {
+			if err := sh.propose(cmd, &w); err != nil {
+				return err
+			}
+		}
 		return sh.create(cmd, w, *wait)
 	}
 	return cmd
+}
+
+// propose has the panel look at the repository. On a terminal the person decides; elsewhere what was found is taken, and told.
+func (sh *shell) propose(cmd *cobra.Command, w *client.AppWish) error {
+	c, err := sh.panel()
+	if err != nil {
+		return err
+	}
+	p, err := c.ProposeKind(cmd.Context(), *w)
+	if err != nil {
+		return err
+	}
+	sh.say("The repository looks like an app of kind %s:", p.Kind)
+	for _, line := range p.Evidence {
+		sh.say("  %s", line)
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Options)) {
+		sh.say("  option %s=%s", name, p.Options[name])
+	}
+	for _, line := range p.Build {
+		sh.say("  build: %s", line)
+	}
+	sh.say("  start: %s", cmp.Or(p.Start, "as this kind starts by itself"))
+	if sh.IsTerminal {
+		answer, err := sh.ask("Create it like that? yes or no: ")
+		if err != nil {
+			return err
+		}
+		if answer != "yes" {
+			return fmt.Errorf("nothing was created; --kind names another kind: %w", errCancelled)
+		}
+	}
+	w.Kind, w.Options = p.Kind, p.Options
+	return nil
+}
+
+// kinds names those there are.
+func kinds() string {
+	var names []string
+	for _, d := range (plane.Kinds{}).All() {
+		names = append(names, string(d.Kind))
+	}
+	return strings.Join(names, ", ")
 }
 
 func (sh *shell) create(cmd *cobra.Command, w client.AppWish, wait bool) error {
@@ -149,6 +199,9 @@ func appRows(a client.App) [][]string {
 	}
 	for _, name := range slices.Sorted(maps.Keys(a.Options)) {
 		out = append(out, []string{"option", name + "=" + a.Options[name]})
+	}
+	for _, folder := range a.Shared {
+		out = append(out, []string{"shared folder", folder + " (on each server for itself, not shared between servers)"})
 	}
 	for _, line := range a.Build {
 		out = append(out, []string{"build", or(line)})

@@ -12,6 +12,7 @@ import (
 // AppVerbs are the verbs about apps.
 type AppVerbs interface {
 	CreateApp(ctx context.Context, actor plane.Actor, w control.AppWish) (plane.App, *plane.Run, error)
+	ProposeKind(ctx context.Context, actor plane.Actor, w control.AppWish) (plane.Proposal, error)
 	Apps(ctx context.Context, actor plane.Actor) ([]control.AppView, error)
 	App(ctx context.Context, actor plane.Actor, name string) (control.AppView, error)
 	ChangeApp(ctx context.Context, actor plane.Actor, name string, c control.AppChange) (plane.App, error)
@@ -24,6 +25,7 @@ type appChangeInput struct {
 	Body client.AppChange
 }
 type appOutput struct{ Body client.App }
+type proposalOutput struct{ Body client.Proposal }
 type appsOutput struct{ Body client.List[client.App] }
 type appCreatedOutput struct {
 	Status int
@@ -32,6 +34,7 @@ type appCreatedOutput struct {
 
 func (a *API) routeApps() {
 	register(a, auth.AppWrite, post("/apps", "Creates an app and starts its first deployment (202), or not (201).", 202), a.createApp)
+	register(a, auth.AppWrite, post("/apps/proposal", "Looks at a repository and proposes a kind for an app of it; creates nothing.", 200), a.proposeKind)
 	register(a, auth.AppRead, get("/apps", "All apps."), a.apps)
 	register(a, auth.AppRead, get("/apps/{name}", "One app."), a.app)
 	register(a, auth.AppWrite, patch("/apps/{name}", "Changes an app; in force with the next deployment, the health path at once.", 200), a.changeApp)
@@ -57,6 +60,14 @@ func (a *API) createApp(ctx context.Context, actor plane.Actor, in *appInput) (*
 	}
 	out.Status, out.Body.Run = 202, &work.Body.Run
 	return out, nil
+}
+
+func (a *API) proposeKind(ctx context.Context, actor plane.Actor, in *appInput) (*proposalOutput, error) {
+	p, err := a.control.ProposeKind(ctx, actor, appWish(in.Body))
+	return &proposalOutput{Body: client.Proposal{
+		Kind: string(p.Kind), Evidence: some(p.Evidence), Build: some(p.Spec.Build), Start: p.Spec.Start, RunOnce: some(p.Spec.RunOnce),
+		HealthPath: p.Spec.HealthPath, Options: p.Spec.Options,
+	}}, err
 }
 
 func (a *API) apps(ctx context.Context, actor plane.Actor, _ *struct{}) (*appsOutput, error) {
@@ -98,7 +109,7 @@ func wireApp(v control.AppView) client.App {
 	out := client.App{
 		ID: v.ID, Name: v.Name, Kind: string(v.Kind), Server: v.ServerName, Repository: v.Repository, Branch: v.Branch,
 		Domains: some(v.Domains), Root: v.Spec.Root, Build: some(v.Spec.Build), Start: v.Spec.Start, RunOnce: some(v.Spec.RunOnce),
-		HealthPath: v.Spec.HealthPath, Options: v.Spec.Options, DeployKey: v.DeployKey, State: string(v.State), Reason: v.Reason,
+		HealthPath: v.Spec.HealthPath, Options: v.Spec.Options, Shared: v.Shared, DeployKey: v.DeployKey, State: string(v.State), Reason: v.Reason,
 		Since: v.Since.UTC(), Unapplied: v.Unapplied, Balancer: string(v.Balancer.Status), CreatedAt: v.CreatedAt.UTC(),
 	}
 	if v.Live != nil {

@@ -2,7 +2,9 @@ package ui
 
 import (
 	"context"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/serverplane/serverplane/internal/control"
@@ -13,6 +15,7 @@ import (
 type AppVerbs interface {
 	AppsAfter(ctx context.Context, actor plane.Actor, after string, limit int) ([]control.AppView, error)
 	CreateApp(ctx context.Context, actor plane.Actor, w control.AppWish) (plane.App, *plane.Run, error)
+	ProposeKind(ctx context.Context, actor plane.Actor, w control.AppWish) (plane.Proposal, error)
 	RemoveApp(ctx context.Context, actor plane.Actor, name string) (plane.Run, error)
 	Backends(ctx context.Context, actor plane.Actor, app string) ([]control.BackendView, error)
 }
@@ -57,14 +60,18 @@ func (u *UI) loadApps(v *visit, after string) (view, error) {
 type newAppView struct {
 	page
 	Servers []string
+	Kinds   []plane.Definition
+	Found   *plane.Proposal // the panel has looked at the repository just now
 }
 
-func (u *UI) newApp(v *visit) error {
+func (u *UI) newApp(v *visit) error { return u.showNewApp(v, nil) }
+
+func (u *UI) showNewApp(v *visit, found *plane.Proposal) error {
 	servers, err := u.control.Servers(v.ctx(), v.actor)
 	if err != nil {
 		return err
 	}
-	shown := &newAppView{page: u.page(v, "Create app")}
+	shown := &newAppView{page: u.page(v, "Create app"), Kinds: plane.Kinds{}.All(), Found: found}
 	shown.Area = "apps"
 	for _, s := range servers {
 		if s.State == plane.ServerReady {
@@ -76,11 +83,22 @@ func (u *UI) newApp(v *visit) error {
 
 func (u *UI) createApp(v *visit) error {
 	f := v.form
-	app, run, err := u.control.CreateApp(v.ctx(), v.actor, control.AppWish{
-		Name: word(f, "name"), Server: word(f, "server"), Repository: word(f, "repository"), Branch: word(f, "branch"),
+	options, err := pairs(f.Lines("option"))
+	if err != nil {
+		return v.again(err, u.newApp)
+	}
+	wish := control.AppWish{
+		Name: word(f, "name"), Server: word(f, "server"), Kind: plane.Kind(word(f, "kind")), Repository: word(f, "repository"), Branch: word(f, "branch"),
 		Domains: f.Lines("domains"), NoDeploy: f.Checked("no_deploy"),
-		Spec: plane.Spec{Root: word(f, "root"), Build: f.Lines("build"), Start: word(f, "start"), RunOnce: f.Lines("run_once"), HealthPath: word(f, "health_path")},
-	})
+		Spec: plane.Spec{
+			Root: word(f, "root"), Build: f.Lines("build"), Start: word(f, "start"), RunOnce: f.Lines("run_once"),
+			HealthPath: word(f, "health_path"), Options: options,
+		},
+	}
+	if wish.Kind == "" {
+		return u.proposeKind(v, wish)
+	}
+	app, run, err := u.control.CreateApp(v.ctx(), v.actor, wish)
 	if err != nil {
 		return v.again(err, u.newApp)
 	}
@@ -88,6 +106,37 @@ func (u *UI) createApp(v *visit) error {
 		return v.see(appHome(app.Name), "")
 	}
 	return v.see(appHome(app.Name)+"/deployments/"+run.DeploymentID, "")
+}
+
+// proposeKind shows the form again with the kind that the repository looks like; the person decides.
+func (u *UI) proposeKind(v *visit, wish control.AppWish) error {
+	found, err := u.control.ProposeKind(v.ctx(), v.actor, wish)
+	if err != nil {
+		return v.again(err, u.newApp)
+	}
+	var options []string
+	for _, name := range slices.Sorted(maps.Keys(found.Spec.Options)) {
+		options = append(options, name+"="+found.Spec.Options[name])
+	}
+	v.form.Values.Set("kind", string(found.Kind))
+	v.form.Values.Set("option", strings.Join(options, "\n"))
+	return u.showNewApp(v, &found)
+}
+
+// pairs reads lines of the form name=value.
+func pairs(lines []string) (map[string]string, error) {
+	out := map[string]string{}
+	for _, line := range lines {
+		name, value, found := strings.Cut(line, "=")
+		if !found {
+			return nil, plane.Invalid("option", "must be name=value, one on a line", "for example drain=30s")
+		}
+		out[strings.TrimSpace(name)] = strings.TrimSpace(value)
+	}
+	if len(out) == 0 {
+		return nil, nil
+	}
+	return out, nil
 }
 
 // word is a field of one line.

@@ -40,14 +40,32 @@ func TestCreateAppPage(t *testing.T) {
 	b := l.as(plane.RoleAdmin)
 	b.Get("/apps/new").Is(200, "Build and start", `<option value="s1"`)
 	l.panel.Fail("CreateApp", plane.Invalid("repository", "must be an https or ssh address", ""))
-	b.Post("/apps/new", "name", "shop", "server", "s1", "repository", "ftp://x", "domains", "a.example.com\r\nb.example.com").
+	b.Post("/apps/new", "name", "shop", "server", "s1", "kind", "nodejs", "repository", "ftp://x", "domains", "a.example.com\r\nb.example.com").
 		Is(422, `id="repository-error"`, `value="shop"`, `value="ftp://x"`, "b.example.com")
 	l.panel.Fail("CreateApp", nil)
-	b.Post("/apps/new", "name", "shop", "server", "s1", "repository", "https://x/y.git", "domains", "a.example.com\r\nb.example.com", "build", "npm ci\r\nnpm run build", "no_deploy", "yes")
+	b.Post("/apps/new", "name", "shop", "server", "s1", "kind", "php", "option", "document-root = public\r\n\r\nworkers=3", "repository", "https://x/y.git", "domains", "a.example.com\r\nb.example.com", "build", "npm ci\r\nnpm run build", "no_deploy", "yes")
 	w := l.panel.Wish("CreateApp").(control.AppWish)
-	if w.Name != "shop" || w.Server != "s1" || len(w.Domains) != 2 || len(w.Spec.Build) != 2 || !w.NoDeploy {
+	if w.Name != "shop" || w.Server != "s1" || len(w.Domains) != 2 || len(w.Spec.Build) != 2 || !w.NoDeploy ||
+		w.Kind != "php" || w.Spec.Options["document-root"] != "public" || w.Spec.Options["workers"] != "3" {
 		t.Errorf("wish %+v", w)
 	}
+	b.Post("/apps/new", "name", "shop", "server", "s1", "kind", "php", "option", "public").Is(422, `id="option-error"`)
+}
+
+// Without a kind the panel looks, proposes, and leaves it to the person.
+func TestCreateAppProposesAKind(t *testing.T) {
+	l := newLab(t)
+	b := l.as(plane.RoleAdmin)
+	b.Post("/apps/new", "name", "shop", "server", "s1", "repository", "https://x/y.git", "root", "web").
+		Is(200, "looks like an app of kind <strong>Python</strong>", "manage.py: Django", `<option value="python" selected`, `value="https://x/y.git"`)
+	if l.panel.Wish("CreateApp") != nil {
+		t.Error("created before anybody decided")
+	}
+	if w := l.panel.Wish("ProposeKind").(control.AppWish); w.Repository != "https://x/y.git" || w.Spec.Root != "web" {
+		t.Errorf("asked about %+v", w)
+	}
+	l.panel.Fail("ProposeKind", plane.Invalid("repository", "could not be looked at", "say the app's kind"))
+	b.Post("/apps/new", "name", "shop", "server", "s1", "repository", "https://x/y.git").Is(422, `id="repository-error"`, "Say the app")
 }
 
 func TestDeploymentPages(t *testing.T) {

@@ -5,6 +5,7 @@ package webtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -201,6 +202,12 @@ func (p *Panel) CreateApp(_ context.Context, _ plane.Actor, w control.AppWish) (
 		return app().App, nil, err
 	}
 	return app().App, &run, err
+}
+
+// ProposeKind finds a Django.
+func (p *Panel) ProposeKind(_ context.Context, _ plane.Actor, w control.AppWish) (plane.Proposal, error) {
+	proposal, err := plane.Kinds{}.Propose(plane.Files{Paths: []string{"manage.py"}}, w.Spec)
+	return proposal, errors.Join(err, p.called("ProposeKind", w))
 }
 
 // Apps answers web.
