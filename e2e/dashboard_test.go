@@ -120,6 +120,7 @@ func createApp(t *testing.T, w *world, b *browser) {
 	b.click("Create app")
 	b.fill("Name", "web")
 	b.pick("Server", "s1")
+	b.pick("Kind", "Node.js")
 	b.fill("Repository", w.repo.URL())
 	b.click("Build and start")
 	b.fill("Build steps", "npm ci\nnpm run build --if-present\necho '"+hostileLine+"'")
