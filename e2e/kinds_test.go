@@ -59,7 +59,7 @@ func TestKinds(t *testing.T) {
 func phpPackages() []string {
 	return []string{
 		"php-fpm", "php-cli", "composer", "unzip", "php-bcmath", "php-curl", "php-gd", "php-intl", "php-mbstring", "php-mysql",
-		"php-pgsql", "php-sqlite3", "php-xml", "php-zip", "gunicorn", "python3-django", "libjs-jquery",
+		"php-pgsql", "php-sqlite3", "php-xml", "php-zip", "gunicorn", "python3-django", "libjs-jquery", "mariadb-server", "php-laravel-framework",
 	}
 }
 
@@ -323,8 +323,11 @@ func brokenKinds(t *testing.T, w *kindWorld) {
 	}
 }
 
-func strangers(t *testing.T, w *kindWorld) {
-	apps := []string{"site", "page", "shop"}
+func strangers(t *testing.T, w *kindWorld) { w.strangers(t, "site", "page", "shop") }
+
+// strangers tries as each app's user what is another's.
+func (w *kindWorld) strangers(t *testing.T, apps ...string) {
+	t.Helper()
 	for _, s := range kindServers {
 		for _, me := range apps {
 			for _, other := range apps {

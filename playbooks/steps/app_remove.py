@@ -11,7 +11,7 @@ import tarfile
 BACKUPS = "/var/backups/serverplane"
 LOGS = "/var/log/nginx"
 LOG_RULE = re.compile("sp-" + re.escape(APP) + r"\.access\.log([.-][0-9]+)*(\.[a-z0-9]+)?")  # and as logrotate renames it
-REBUILDABLE = {".npm", ".cache", "node_modules"}
+REBUILDABLE = {".npm", ".cache", "node_modules", "__pycache__"}
 
 
 def say_receipt(what, done, detail=""):
