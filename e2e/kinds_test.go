@@ -301,6 +301,8 @@ func brokenKinds(t *testing.T, w *kindWorld) {
 		{"shop", map[string]string{"requirements.txt": "django\ngunicorn\nno-such-package-of-anybody==9.9\n"}, nil, nil, "no-such-package-of-anybody"},
 		{"shop", nil, []string{"--start", "gunicorn-of-nobody shop.wsgi"}, []string{"--start", ""}, "gunicorn-of-nobody: not found"},
 		{"shop", nil, []string{"--start", "python -m gunicorn --bind 127.0.0.1:8123 shop.wsgi"}, []string{"--start", ""}, "listens on 8123 instead of $PORT"},
+		{"site", map[string]string{".gitmodules": "[submodule \"lib\"]\n\tpath = lib/theme\n\turl = https://example.com/theme.git\n"}, nil, nil, "has the submodule lib/theme"},
+		{"site", map[string]string{"logo.png": "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n"}, nil, nil, "logo.png is kept in Git LFS"},
 		{"site", nil, []string{"--option", "output=public"}, []string{"--option", "output=dist"}, "no folder public after the build"},
 	} {
 		said := w.broken(t, c.app, c.files, c.set...)

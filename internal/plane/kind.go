@@ -88,6 +88,7 @@ type Runtime struct {
 	Commands []string // having these counts as having it; none: the packages must be installed
 	Asked    []string // command that prints the version
 	Name     string   // for a person, before the version
+	Version  string   // wished of the role; empty: Debian's own
 }
 
 // Option is one of a kind's own settings.

@@ -1,7 +1,16 @@
 package plane
 
+import "regexp"
+
 // KindNodeJS is an app of JavaScript with a package.json.
 const KindNodeJS Kind = "nodejs"
+
+var nodeVersion = regexp.MustCompile(`\A(1[89]|[23][0-9])\z`)
+
+// nodeFolder is where the role puts a version that Debian does not have.
+func nodeFolder(options map[string]string) string {
+	return "/opt/serverplane/nodejs/" + options["version"] + "/bin"
+}
 
 func nodejs() Definition {
 	return Definition{
@@ -10,10 +19,21 @@ func nodejs() Definition {
 		Running:    func(Place) map[string]string { return map[string]string{"NODE_ENV": "production"} },
 		NotInBuild: []string{"NODE_ENV"}, // with "production" npm would not install what a build needs
 		Trust:      "its framework must be told, as with Express: app.set('trust proxy', 'loopback')",
-		Runtime: func(map[string]string) Runtime {
+		Options:    []Option{{Name: "version", Default: "Debian's own", Rule: "must be a major version of Node.js, 18 to 39", Accepts: nodeVersion.MatchString}},
+		Path: func(p Place) []string {
+			if p.Options["version"] == "" {
+				return nil
+			}
+			return []string{nodeFolder(p.Options)}
+		},
+		Runtime: func(options map[string]string) Runtime {
+			at := ""
+			if options["version"] != "" {
+				at = nodeFolder(options) + "/"
+			}
 			return Runtime{
-				Role: "nodejs", Packages: []string{"nodejs", "npm"}, Commands: []string{"node", "npm"},
-				Asked: []string{"node", "--version"}, Name: "Node.js",
+				Role: "nodejs", Packages: []string{"nodejs", "npm"}, Commands: []string{at + "node", at + "npm"},
+				Asked: []string{at + "node", "--version"}, Name: "Node.js", Version: options["version"],
 			}
 		},
 		Look: func(f Files) Finding {

@@ -26,7 +26,7 @@ func static() Definition {
 		Trust:  "nothing to tell: files have no use for it",
 		Runtime: func(options map[string]string) Runtime {
 			if options["nodejs"] == "true" {
-				return nodejs().Runtime(options)
+				return nodejs().Runtime(nil)
 			}
 			return Runtime{Role: "packages", Commands: []string{"nginx"}, Packages: []string{"nginx"}}
 		},

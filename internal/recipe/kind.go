@@ -26,7 +26,7 @@ func place(p Preparation) plane.Place {
 // runtime tells the play which role installs what where it is missing.
 func runtime(kind plane.Definition, s plane.Spec) map[string]any {
 	r := kind.Runtime(s.Options)
-	return map[string]any{"role": r.Role, "packages": some(r.Packages), "commands": some(r.Commands)}
+	return map[string]any{"role": r.Role, "packages": some(r.Packages), "commands": some(r.Commands), "version": r.Version}
 }
 
 func some(list []string) []string {
@@ -111,8 +111,11 @@ func withDefaults(kind plane.Definition, at plane.Place, values map[string]strin
 	if kind.Variables != nil {
 		fill(all, kind.Variables(at))
 	}
-	if kind.Path != nil {
-		fill(all, map[string]string{"PATH": strings.Join(append(kind.Path(at), usualPath), ":")})
+	if kind.Path == nil {
+		return all
+	}
+	if own := kind.Path(at); len(own) > 0 {
+		fill(all, map[string]string{"PATH": strings.Join(append(own, usualPath), ":")})
 	}
 	return all
 }

@@ -14,10 +14,33 @@ def unpack(target):
     os.unlink(SPEC["archive"])
 
 
+def refuse_pointers(target):
+    """What Git keeps elsewhere is not in the tree that was shipped: a build would fail later, or serve a text of three lines as an image."""
+    listed = os.path.join(target, ".gitmodules")
+    if os.path.isfile(listed) and not os.path.islink(listed):
+        for path in re.findall(r"^\s*path\s*=\s*(\S+)\s*$", (read(listed) or b"").decode("utf-8", "replace"), re.M):
+            there = os.path.join(target, path)
+            if not os.path.isdir(there) or not os.listdir(there):
+                fail("the repository has the submodule %s, which is not fetched: put its files into the repository, or fetch it as a package" % path)
+    for folder, _, names in os.walk(target):
+        for name in names:
+            if is_pointer(os.path.join(folder, name)):
+                fail("%s is kept in Git LFS, and only a pointer to it was shipped: keep it in the repository itself, or fetch it while building"
+                     % os.path.relpath(os.path.join(folder, name), target))
+
+
+def is_pointer(path):
+    if not 100 <= os.lstat(path).st_size <= 300 or os.path.islink(path):
+        return False
+    with open(path, "rb") as f:
+        return f.read(42) == b"version https://git-lfs.github.com/spec/v1"
+
+
 def main():
     release = SPEC["release"]
     target, log = release_folder(release), HOME + "/logs/build-" + release + ".log"
     unpack(target)
+    refuse_pointers(target)
     folder = os.path.join(target, SPEC["root"]) if SPEC["root"] else target
     if not os.path.isdir(folder):
         fail("the repository has no folder %s" % SPEC["root"])
