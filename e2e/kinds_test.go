@@ -265,8 +265,7 @@ func (w *kindWorld) broken(t *testing.T, app string, files map[string]string, se
 		was[name] = string(raw)
 		must(t, w.repos[app].Write(name, text))
 	}
-	_, err := w.repos[app].Commit("broken on purpose")
-	must(t, err)
+	w.commit(t, app, files, "broken on purpose")
 	if len(set) > 0 {
 		w.cli(t, append([]string{"app", "set", app}, set...)...)
 	}
@@ -283,9 +282,18 @@ func (w *kindWorld) broken(t *testing.T, app string, files map[string]string, se
 		}
 		must(t, w.repos[app].Write(name, text))
 	}
-	_, err = w.repos[app].Commit("mended")
-	must(t, err)
+	w.commit(t, app, files, "mended")
 	return said
+}
+
+// commit makes a commit where files were changed.
+func (w *kindWorld) commit(t *testing.T, app string, files map[string]string, message string) {
+	t.Helper()
+	if len(files) == 0 {
+		return
+	}
+	_, err := w.repos[app].Commit(message)
+	must(t, err)
 }
 
 func brokenKinds(t *testing.T, w *kindWorld) {
