@@ -111,7 +111,7 @@ func TestServerPages(t *testing.T) {
 func TestServerIsLookedAtAgain(t *testing.T) {
 	l := newLab(t)
 	b := l.as(plane.RoleAdmin)
-	b.Get("/servers/s1").Is(200, "Look again", "Host key", "ssh-ed25519 <code>SHA256:", "tcp 22", "other machines", "step 1 of 4: build")
+	b.Get("/servers/s1").Is(200, "Look again", "Pinned host key", "ssh-ed25519 <code>SHA256:", "tcp 22", "other machines", "step 1 of 4: build")
 	b.Post("/servers/s1/survey").Leads("/servers/s1")
 	b.Get("/servers/s1").Is(200, "Looked again.")
 	l.panel.Fail("SurveyServer", plane.Unavailable("the server cannot be reached", "check its address"))

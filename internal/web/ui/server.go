@@ -185,8 +185,8 @@ func (u *UI) loadServer(v *visit, name string) (view, error) {
 	shown.Key.Fingerprint, shown.Key.Type = s.Fingerprint()
 	shown.Runs, err = u.control.Runs(v.ctx(), v.actor, control.RunFilter{Server: name, Limit: recentShown})
 	for _, r := range shown.Runs {
-		if !r.State.Ended() && shown.Open == nil {
-			shown.Open = &r
+		if !r.State.Ended() && (shown.Open == nil || r.State == plane.RunRunning) {
+			shown.Open = &r // what works comes before what waits
 		}
 	}
 	return shown, err
