@@ -129,7 +129,6 @@ func createApp(t *testing.T, w *world, b *browser) {
 	b.shot("way-deploying")
 	b.sees("completed", 4*time.Minute)
 	b.shot("way-deployed")
-	b.click("Log, server by server")
 	b.sees(hostileLine, 10*time.Second)
 	b.harmless("the log of a build")
 	b.click("Apps")

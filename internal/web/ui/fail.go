@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -85,12 +86,17 @@ func plainWord(w string) bool {
 	return w != "" && !slices.Contains(commands, w) && strings.Trim(w, "abcdefghijklmnopqrstuvwxyz'-") == ""
 }
 
+// flagPattern finds options of the command line in hints, which every door
+// shows: on a page they are the names of its fields.
+var flagPattern = regexp.MustCompile(`\B--[a-z][a-z-]*\b`)
+
 // sentence makes a line of the domain, which begins small and ends without a
 // full stop, one for a page.
 func sentence(text string) string {
 	if text == "" {
 		return ""
 	}
+	text = flagPattern.ReplaceAllStringFunc(text, func(flag string) string { return strings.ReplaceAll(strings.TrimPrefix(flag, "--"), "-", " ") })
 	if first, _, _ := strings.Cut(text, " "); plainWord(strings.TrimRight(first, ",:;.")) {
 		text = strings.ToUpper(text[:1]) + text[1:]
 	}

@@ -25,6 +25,7 @@ func TestWordsForPeople(t *testing.T) {
 	for text, want := range map[string]string{
 		"answered 404": "Answered 404.", "s1 cannot be reached": "s1 cannot be reached.", "npm ci ended with 1": "npm ci ended with 1.",
 		"/etc/nginx/x is broken": "/etc/nginx/x is broken.", "it's over!": "It's over!", "": "", "build: no": "Build: no.",
+		"give this one a --domain": "Give this one a domain.", "x --remove-backends y": "X remove backends y.", "a--b, -- c": "A--b, -- c.",
 	} {
 		if got := sentence(text); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
