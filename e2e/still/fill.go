@@ -262,12 +262,30 @@ func (f *filler) health(state plane.BackendState, answer, reason string) plane.H
 	}
 }
 
+// served is what visitors had of a backend in a minute.
+func (f *filler) served(ctx context.Context, b plane.Backend, minute time.Time, k int) error {
+	if !b.Enabled {
+		return nil
+	}
+	s := plane.Served{Requests: 300 + k%70}
+	for n := range s.Requests {
+		s.Latency = s.Latency.Add(time.Duration(6+n%40) * time.Millisecond)
+	}
+	if b.Health.State == plane.BackendUnhealthy {
+		s.Errors, s.PassedOn = k%5, 40
+	}
+	return f.tx.AddServed(ctx, b.AppID, plane.ServedPiece{BackendID: b.ID, Begin: minute, Served: s}, f.now)
+}
+
 // past is how a backend fared.
 func (f *filler) past(ctx context.Context, b plane.Backend) error {
 	for k := range f.Minutes {
 		m := plane.HealthMinute{Minute: plane.Minute(f.ago(time.Duration(f.Minutes-k) * time.Minute)), Probes: 6, Latency: time.Duration(5+k%4) * time.Millisecond, Slowest: time.Duration(9+k%11) * time.Millisecond}
 		if k%37 == 30 {
 			m.Failures = 3
+		}
+		if err := f.served(ctx, b, m.Minute, k); err != nil {
+			return err
 		}
 		if err := f.tx.AddHealthMinute(ctx, b.ID, m); err != nil {
 			return err
