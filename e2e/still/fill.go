@@ -144,6 +144,9 @@ func (f *filler) fillApp(ctx context.Context, a *plane.App, n int) error {
 	if err := f.variables(ctx, *a); err != nil {
 		return err
 	}
+	if err := f.tx.SetEntryLog(ctx, plane.EntryLog{AppID: a.ID, Since: f.ago(60 * time.Hour), ReadAt: f.ago(3 * time.Second)}, f.now); err != nil {
+		return err
+	}
 	count := f.Backends
 	if a.Name == Single {
 		count = 1
@@ -291,7 +294,7 @@ func (f *filler) past(ctx context.Context, b plane.Backend) error {
 			return err
 		}
 	}
-	for k := range min(f.Minutes, 12) {
+	for k := min(f.Minutes, 12) - 1; k >= 0; k-- { // the oldest first
 		c := plane.HealthChange{At: f.ago(time.Duration(k+1) * 41 * time.Minute), Was: plane.BackendHealthy, Became: plane.BackendUnhealthy, Vantage: f.said("s1"), Answer: f.said("HTTP 500"), Reason: f.said("answered 500, a server error")}
 		if k%2 == 1 {
 			c.Was, c.Became, c.Answer, c.Reason = c.Became, c.Was, f.said("HTTP 200"), f.said("answered 200")
