@@ -283,7 +283,7 @@ func budget(ctx context.Context, tx *store.Tx, engine plane.DatabaseServer, serv
 		}
 		n := 0
 		for _, b := range backends {
-			if b.Placed && !b.Removing {
+			if b.Primary || b.Placed && !b.Removing {
 				n++
 			}
 		}

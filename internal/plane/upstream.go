@@ -53,10 +53,12 @@ func CheckBackup(m Method, backup bool) error {
 	return nil
 }
 
-// Warnings are the ids of what a person can be warned about, product.md section 9.
+// Warnings are the ids of what a person can be warned about: the readiness report's
+// lines, and what databases may cost.
 func Warnings() []string {
 	return []string{
 		"uploads", "sessions", "cache", "jobs", "local_writes", "dns", "database", "shared_services", "secrets", "proxy", "runtime", "disk", "clock",
+		AckBudget, AckRestart,
 	}
 }
 
