@@ -139,7 +139,11 @@ func (sh *shell) envList() *cobra.Command {
 }
 
 func variableRow(v client.Variable) []string {
-	row := []string{v.Name, strconv.Itoa(v.Length), stamp(v.UpdatedAt)}
+	when := stamp(v.UpdatedAt)
+	if v.Computed != "" {
+		when = "computed"
+	}
+	row := []string{v.Name, strconv.Itoa(v.Length), when}
 	if v.Value != nil {
 		row = append(row, strconv.Quote(*v.Value))
 	}
