@@ -201,3 +201,22 @@ func cancelQueuedDatabase(ctx context.Context, tx *store.Tx, r plane.Run, now ti
 	}
 	return tx.SetDatabaseState(ctx, told.Database, plane.DatabaseFailed, "creating it was cancelled before it began; db create again continues", now)
 }
+
+// forgetAccess takes a backend that is written off out of what engines should
+// be: the next Run that brings one to its state takes the grant away.
+func forgetAccess(ctx context.Context, tx *store.Tx, b plane.Backend) error {
+	access, err := tx.AccessOf(ctx, b.ID)
+	if err != nil {
+		return err
+	}
+	for _, a := range access {
+		d, err := tx.Database(ctx, a.DatabaseID)
+		if err != nil {
+			return err
+		}
+		if err := tx.RaiseDatabaseServer(ctx, d.ServerID, d.Engine); err != nil {
+			return err
+		}
+	}
+	return tx.DeleteAccess(ctx, b.ID)
+}

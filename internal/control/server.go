@@ -267,6 +267,9 @@ func writeOff(ctx context.Context, tx *store.Tx, left []plane.Backend) (string, 
 			return "", err
 		}
 		told[i] = fmt.Sprintf("%s (%s)", a.Name, cmp.Or(b.Health.Reason, "nothing is known of it"))
+		if err := forgetAccess(ctx, tx, b); err != nil {
+			return "", err
+		}
 		if err := tx.DeleteBackend(ctx, b.ID); err != nil {
 			return "", err
 		}

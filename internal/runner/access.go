@@ -281,19 +281,16 @@ func (j *job) refuseStrangers(ctx context.Context, d plane.Database, c crew) err
 	return nil
 }
 
-// strangers lists the servers in work that may not connect to the database.
+// strangers lists the servers in work that have nothing to do with the app: one
+// that is about to become its backend may be let in at any moment.
 func (j *job) strangers(ctx context.Context, d plane.Database) (out []plane.Server, err error) {
 	err = j.Store.Read(ctx, func(tx *store.Tx) error {
-		access, err := tx.AccessTo(ctx, d.ID)
+		backends, err := tx.BackendsOf(ctx, d.AppID)
 		if err != nil {
 			return err
 		}
 		known := map[string]bool{d.ServerID: true}
-		for _, a := range access {
-			b, err := tx.Backend(ctx, a.BackendID)
-			if err != nil {
-				return err
-			}
+		for _, b := range backends {
 			known[b.ServerID] = true
 		}
 		all, err := tx.Servers(ctx)
