@@ -19,8 +19,8 @@ type candidate struct {
 // Names of the candidates.
 const (
 	entryName     = "entry"
-	eagerName     = "entry-eager" // the entry, with Debian's log, written for each request
-	secondName    = "entry-b"     // the entry while slot b is live
+	combinedName  = "entry-combined" // the entry, with the log line the others write
+	secondName    = "entry-b"        // the entry while slot b is live
 	panelName     = "panel"
 	referenceName = "reference"
 	haproxyName   = "haproxy"
@@ -29,12 +29,8 @@ const (
 
 func (y yard) candidates() ([]candidate, error) {
 	var all []candidate
-	for n, name := range []string{entryName, eagerName, secondName} {
-		log := bufferedLog
-		if name == eagerName {
-			log = eagerLog
-		}
-		entry, err := y.entry(name, log, uint16(80+n*8000))
+	for n, name := range []string{entryName, combinedName, secondName} {
+		entry, err := y.entry(name, uint16(80+n*8000))
 		if err != nil {
 			return nil, err
 		}
@@ -44,12 +40,9 @@ func (y yard) candidates() ([]candidate, error) {
 	return append(all, y.panelStyle(), y.reference(), y.haproxy(), direct), nil
 }
 
-// How a line per request gets into the log: together, or each by itself as
-// Debian's nginx.conf has it.
-const (
-	bufferedLog = " combined buffer=64k flush=1s"
-	eagerLog    = ""
-)
+// bufferedLog is how a line per request gets into the log; the entry brings its
+// own, buffered alike.
+const bufferedLog = " combined buffer=64k flush=1s"
 
 // The ports of the backends' two slots.
 const (
@@ -78,19 +71,24 @@ http {
 }
 
 // entry is what ServerPlane puts on a primary, byte for byte but for the port
-// where it is not 80. Its two files stand in a folder of their own, since the
-// one in conf.d would meet another entry's. Each is an app of its own name; the
-// marker of one is there.
-func (y yard) entry(name, log string, port uint16) (candidate, error) {
+// where it is not 80, and the log of one. Its files stand in a folder of their
+// own, since the one in conf.d would meet another entry's. Each is an app of its
+// own name; the marker of one is there.
+func (y yard) entry(name string, port uint16) (candidate, error) {
 	rendered, err := nginx.Render(y.tree(name))
 	if err != nil {
 		return candidate{}, err
 	}
 	dir := "/etc/bench/" + name
-	c := y.nginxCandidate(name, port, log, "    include "+dir+"/conf.d/*.conf;\n")
-	c.command = "sh -c 'mkdir -p /var/lib/serverplane/live; true >/var/lib/serverplane/live/" + secondName + ".b; exec " + strings.ReplaceAll(c.command, "'", `"`) + "'"
+	c := y.nginxCandidate(name, port, "    include "+dir+"/conf.d/*.conf;\n")
+	c.files[0].text = strings.Replace(c.files[0].text, "worker_rlimit_nofile 65536;\n", "include "+dir+"/modules-enabled/*.conf;\n", 1)
+	c.command = "sh -c 'mkdir -p /var/lib/serverplane/live /var/lib/serverplane/announced; true >/var/lib/serverplane/live/" + secondName + ".b; exec " + strings.ReplaceAll(c.command, "'", `"`) + "'"
 	for _, f := range rendered.Files {
-		c.files = append(c.files, file{dir + "/" + f.Path, elsewhere(f.Text, port)})
+		text := elsewhere(f.Text, port)
+		if name == combinedName {
+			text = strings.Replace(text, ".access.log serverplane buffer", ".access.log combined buffer", 1)
+		}
+		c.files = append(c.files, file{dir + "/" + f.Path, text})
 	}
 	return c, nil
 }
@@ -126,7 +124,7 @@ func (y yard) tree(app string) nginx.Tree {
 }
 
 // nginxConf is Debian's nginx.conf with a server of its own.
-func nginxConf(name, log, http string) string {
+func nginxConf(name, http string) string {
 	return fmt.Sprintf(`user www-data;
 worker_processes auto;
 pid /run/bench-%[1]s.pid;
@@ -144,14 +142,14 @@ http {
     access_log /var/log/nginx/access-%[1]s.log%[2]s;
     gzip on;
 %[3]s}
-`, name, log, http)
+`, name, bufferedLog, http)
 }
 
-func (y yard) nginxCandidate(name string, port uint16, log, http string) candidate {
+func (y yard) nginxCandidate(name string, port uint16, http string) candidate {
 	path := "/etc/bench/" + name + ".conf"
 	return candidate{
 		name: name, address: netip.AddrPortFrom(y.balancer.Addr, port).String(),
-		files: []file{{path, nginxConf(name, log, http)}}, command: "nginx -c " + path + " -g 'daemon off;'",
+		files: []file{{path, nginxConf(name, http)}}, command: "nginx -c " + path + " -g 'daemon off;'",
 	}
 }
 
@@ -166,7 +164,7 @@ func (y yard) servers(line string) string {
 // panelStyle is what control panels write when they balance: an upstream and a
 // proxy_pass, which is HTTP/1.0 and a new connection for each request.
 func (y yard) panelStyle() candidate {
-	return y.nginxCandidate(panelName, 8081, bufferedLog, fmt.Sprintf(`    upstream bench {
+	return y.nginxCandidate(panelName, 8081, fmt.Sprintf(`    upstream bench {
 %s    }
     server {
         listen 8081;
@@ -183,7 +181,7 @@ func (y yard) panelStyle() candidate {
 
 // reference is what a person writes who knows Nginx and wants only speed.
 func (y yard) reference() candidate {
-	return y.nginxCandidate(referenceName, 8082, bufferedLog, fmt.Sprintf(`    upstream bench {
+	return y.nginxCandidate(referenceName, 8082, fmt.Sprintf(`    upstream bench {
         zone bench 128k;
 %s        keepalive 64;
     }

@@ -82,23 +82,39 @@ func TestWithoutAnyProcessTheVisitorGets502(t *testing.T) {
 
 func TestTheAppsOwnCodesAreItsOwn(t *testing.T) {
 	start(t, fleet(2, nginx.RoundRobin))
-	first, second := serve(t, "app", "127.0.0.11:20001", nil), serve(t, "app", "127.0.0.12:20001", nil)
-	for _, code := range []int{200, 204, 302, 404, 418, 429, 500, 502, 503, 504, 597, 599} {
-		before := first.hits.Load() + second.hits.Load()
-		a := ask(t, request("POST", fmt.Sprintf("%scode/%d", front, code), "x"))
-		if a.code != code || (a.body != "app: x" && code != 204) {
-			t.Errorf("the app's own %d arrives as %d %q", code, a.code, a.body)
-		}
-		if n := first.hits.Load() + second.hits.Load() - before; n != 1 {
-			t.Errorf("%d: carried out %d times", code, n)
-		}
+	var all []*process
+	for _, at := range []string{"127.0.0.11", "127.0.0.12"} {
+		all = append(all, serve(t, "app", at+":20001", nil), serve(t, "app", at+":20002", nil))
 	}
-	before := first.hits.Load() + second.hits.Load()
-	if a := ask(t, request("POST", front+"code/598", "x")); a.code != 502 {
-		t.Errorf("the app's own 598 arrives as %d, want 502", a.code)
+	hits := func() (n int64) {
+		for _, p := range all {
+			n += p.hits.Load()
+		}
+		return n
 	}
-	if n := first.hits.Load() + second.hits.Load() - before; n != 1 {
-		t.Errorf("the app's own 598 was carried out %d times", n)
+	for _, slot := range []string{"a", "b"} {
+		if slot == "b" {
+			touch(t, live+"web0.b")
+		}
+		for _, method := range []string{"GET", "POST"} {
+			for _, code := range []int{200, 204, 302, 404, 418, 429, 500, 502, 503, 504, 594, 595, 596, 597, 598, 599} {
+				want, body := code, "app: x"
+				switch code {
+				case 204:
+					body = ""
+				case 598:
+					want = 502
+				}
+				before := hits()
+				a := ask(t, request(method, fmt.Sprintf("%scode/%d", front, code), "x"))
+				if a.code != want || a.body != body && code != 598 {
+					t.Errorf("slot %s, %s: the app's own %d arrives as %d %q", slot, method, code, a.code, a.body)
+				}
+				if n := hits() - before; n != 1 {
+					t.Errorf("slot %s, %s %d: carried out %d times", slot, method, code, n)
+				}
+			}
+		}
 	}
 }
 

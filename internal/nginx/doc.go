@@ -13,14 +13,17 @@
 //
 // Codes and headers that entry and local site use between themselves:
 //
+//	595                     inside the entry: a backend refused, ask the others
+//	596                     inside the entry: no ordinary request, take the careful way
 //	597                     inside the entry: a reload is announced, close kept connections
-//	598                     local site: the process does not listen, nothing was sent
-//	429                     the same, when the request is already a repeat
+//	598                     local site: the process does not listen, nothing was sent; inside the
+//	                        entry, before anybody was asked: look closer at this request
+//	429                     local site: as 598, when the request is already a repeat
 //	X-Serverplane-Retry     entry -> local site: this request is a repeat
 //	X-Serverplane-Refused   local site -> entry: 1, this 598 or 429 is ours and not the app's;
 //	                        limited, this 598 stands for the app's own 429 to a repeat
 //
-// An app may use all of these itself. Its 429 and 597 reach the visitor as they are, its 598
+// An app may use all of these itself. Its 429 and 595 to 597 reach the visitor as they are, its 598
 // becomes a 502, and none of them makes a request be carried out twice. On a repeat, and only
 // there, its 429, 502 and 504 keep their code and lose their body.
 //

@@ -63,7 +63,8 @@ func Render(t Tree) (Rendered, error) {
 }
 
 func renderSites(parsed *template.Template, t Tree) ([]File, error) {
-	main, err := execute(parsed, "main.conf.tmpl", MainPath, nil)
+	hasEntry := slices.ContainsFunc(t.Sites, func(s Site) bool { return s.Entry != nil })
+	main, err := execute(parsed, "main.conf.tmpl", MainPath, hasEntry)
 	if err != nil {
 		return nil, err
 	}
