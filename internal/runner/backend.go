@@ -242,6 +242,9 @@ func (a *addition) done(context.Context, *store.Tx) error { return nil }
 
 func (a *addition) failed(ctx context.Context, tx *store.Tx, state plane.RunState, reason string) error {
 	b, err := tx.Backend(ctx, a.run.BackendID)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil // it was removed while this waited
+	}
 	if err != nil {
 		return err
 	}

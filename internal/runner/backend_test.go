@@ -239,6 +239,23 @@ func TestNothingIsRemovedWhileVisitorsAreSentThere(t *testing.T) {
 	}
 }
 
+// TestWhatWaitedForABackendThatWentEnds: load balancing was switched off with its backends
+// while work on one of them was queued.
+func TestWhatWaitedForABackendThatWentEnds(t *testing.T) {
+	for _, kind := range []plane.RunKind{plane.RunAdd, plane.RunRepair, plane.RunLeave} {
+		t.Run(string(kind), func(t *testing.T) {
+			b := newBalanced(t, 2, nil)
+			run := b.queueFor(kind, 1, "")
+			b.write(func(tx *store.Tx) error { return tx.DeleteBackend(b.ctx, b.backends[1].ID) })
+			b.started(&stage{})
+			r, _ := b.ended(run.ID)
+			if gone := kind == plane.RunLeave; gone != (r.State == plane.RunSucceeded) || !gone && !strings.Contains(r.Reason, "no longer part of web") {
+				t.Errorf("%s: %s", r.State, r.Reason)
+			}
+		})
+	}
+}
+
 func TestPrimaryIsNotRemoved(t *testing.T) {
 	b := newBalanced(t, 2, nil)
 	b.started(&stage{})

@@ -207,6 +207,9 @@ func (l *leave) failed(ctx context.Context, tx *store.Tx, state plane.RunState, 
 // that is no longer marked as going lost nothing.
 func (j *job) keepLeft(ctx context.Context, tx *store.Tx, backendID string, state plane.RunState, reason string) error {
 	b, err := tx.Backend(ctx, backendID)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil // it went with something else
+	}
 	if err != nil || !b.Removing {
 		return err
 	}
