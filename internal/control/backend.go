@@ -90,15 +90,20 @@ func mayJoin(ctx context.Context, tx *store.Tx, a plane.App, s plane.Server, w B
 	case s.Survey.OSFamily != primary.Survey.OSFamily:
 		return plane.Conflict(fmt.Sprintf("%q runs %s, the primary %s", s.Name, s.Survey.OS, primary.Survey.OS), "use servers of one family")
 	}
-	return refuseUnfinishedAdd(ctx, tx, a, s)
+	return refuseBesideOthers(ctx, tx, a, s)
 }
 
-func refuseUnfinishedAdd(ctx context.Context, tx *store.Tx, a plane.App, s plane.Server) error {
+// refuseBesideOthers holds that a server is added once, and not to an app whose
+// load balancing is about to end: what waits behind that would come too late.
+func refuseBesideOthers(ctx context.Context, tx *store.Tx, a plane.App, s plane.Server) error {
 	open, err := openRuns(ctx, tx, store.RunFilter{AppID: a.ID})
 	if err != nil {
 		return err
 	}
 	for _, r := range open {
+		if r.Kind == plane.RunDisable {
+			return plane.Conflict("load balancing of the app is about to be switched off: "+r.ID, "run cancel "+r.ID+", or lb enable "+a.Name+" after it")
+		}
 		if r.Kind == plane.RunAdd && r.ServerID == s.ID {
 			return plane.Conflict(fmt.Sprintf("%q is already being added: %s", s.Name, r.ID), "follow it with run log "+r.ID+" --follow")
 		}

@@ -45,7 +45,7 @@ func (c *Control) EnableBalancer(ctx context.Context, actor plane.Actor, app str
 		if err != nil {
 			return "", err
 		}
-		args, err := json.Marshal(enabling{Former: a.Balancer})
+		args, err := json.Marshal(enabling{Former: a.Balancer, Method: cmp.Or(w.Method, a.Balancer.Method)})
 		if err != nil {
 			return "", fmt.Errorf("encode the former load balancer: %w", err)
 		}

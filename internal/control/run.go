@@ -168,6 +168,7 @@ func (c *Control) CancelRun(ctx context.Context, actor plane.Actor, id string) (
 	}
 	c.hub.Publish(TopicCancel(id))
 	c.hub.Publish(TopicRun(id))
+	c.hub.Publish(TopicTree)
 	c.hub.Publish(TopicQueue)
 	return c.Run(ctx, actor, id)
 }
@@ -208,47 +209,81 @@ func cancelQueued(ctx context.Context, tx *store.Tx, r plane.Run, now time.Time)
 		return cancelQueuedDatabase(ctx, tx, r, now)
 	}
 	if r.Kind == plane.RunLeave || r.Kind == plane.RunAdd {
-		return cancelQueuedBackend(ctx, tx, r)
+		return cancelQueuedBackend(ctx, tx, r, now)
 	}
 	if r.Kind == plane.RunEnable {
-		a, err := tx.App(ctx, r.AppID)
-		if err != nil {
-			return err
-		}
-		was := former(r)
-		a.Balancer.Status, a.Balancer.Reason, a.Balancer.Method = was.Status, was.Reason, was.Method
-		return tx.SetBalancer(ctx, a.ID, a.Balancer)
+		return cancelQueuedEnabling(ctx, tx, r)
 	}
 	return nil
 }
 
-// cancelQueuedBackend says what a backend is left as: on its way in or out, and
-// how to go on. One that was to be removed is out of the upstream already.
-func cancelQueuedBackend(ctx context.Context, tx *store.Tx, r plane.Run) error {
+// cancelQueuedBackend says what a backend is left as, and how to go on.
+func cancelQueuedBackend(ctx context.Context, tx *store.Tx, r plane.Run, now time.Time) error {
 	b, err := tx.Backend(ctx, r.BackendID)
 	if err != nil || b.Placed && !b.Removing {
 		return err
 	}
+	if b.Removing {
+		return cancelQueuedRemoval(ctx, tx, r, b, now)
+	}
 	h := b.Health
 	h.Reason = "adding it was cancelled before it began; backend add again continues"
-	if b.Removing {
-		h.Reason = "its removal was cancelled before it began; it is out of the upstream, backend remove again continues"
-	}
 	return tx.SetHealth(ctx, b.ID, h)
 }
 
-// enabling remembers what a Run that never begins has to put back.
-type enabling struct {
-	Former plane.LoadBalancer `json:"former"`
+// cancelQueuedRemoval gives a backend its place back as long as nothing was taken
+// from its server. A removal that got that far before, or one that is part of
+// switching load balancing off, cannot be taken back.
+func cancelQueuedRemoval(ctx context.Context, tx *store.Tx, r plane.Run, b plane.Backend, now time.Time) error {
+	a, err := tx.App(ctx, r.AppID)
+	if err != nil {
+		return err
+	}
+	h := b.Health
+	if !b.Placed || refuseTwice(ctx, tx, a, plane.RunDisable) != nil {
+		h.Reason = "its removal was cancelled before it began; it is out of the upstream, backend remove again continues"
+		return tx.SetHealth(ctx, b.ID, h)
+	}
+	b.Removing, b.WishedAt = false, now
+	if err := tx.UpdateBackend(ctx, b); err != nil {
+		return err
+	}
+	h.Since, h.Reason = now, "its removal was cancelled before it began"
+	if err := tx.SetHealth(ctx, b.ID, h); err != nil {
+		return err
+	}
+	_, err = tx.RaiseTree(ctx, a.ServerID)
+	return err
 }
 
-// former is the load balancer before its enabling was asked for.
-func former(r plane.Run) plane.LoadBalancer {
-	told := enabling{Former: plane.NewLoadBalancer()}
-	if json.Unmarshal(r.Args, &told) != nil {
-		return plane.NewLoadBalancer()
+// enabling remembers what a Run that never begins has to put back, and the
+// method that was asked for with it.
+type enabling struct {
+	Former plane.LoadBalancer `json:"former"`
+	Method plane.Method       `json:"method"`
+}
+
+// cancelQueuedEnabling puts back what there was before; a method that somebody
+// set in the meantime is their wish and stays.
+func cancelQueuedEnabling(ctx context.Context, tx *store.Tx, r plane.Run) error {
+	a, err := tx.App(ctx, r.AppID)
+	if err != nil {
+		return err
 	}
-	return told.Former
+	told := enabling{Former: plane.NewLoadBalancer(), Method: a.Balancer.Method}
+	if json.Unmarshal(r.Args, &told) != nil {
+		told.Former = plane.NewLoadBalancer()
+	}
+	set := a.Balancer.Method
+	a.Balancer.Status, a.Balancer.Reason, a.Balancer.Method = told.Former.Status, told.Former.Reason, told.Former.Method
+	seats, err := seatsOf(ctx, tx, a)
+	if err != nil {
+		return err
+	}
+	if set != told.Method || checkBalancer(a, seats) != nil {
+		a.Balancer.Method = set
+	}
+	return tx.SetBalancer(ctx, a.ID, a.Balancer)
 }
 
 // cancelQueuedProvisioning keeps a new server from saying that it waits for

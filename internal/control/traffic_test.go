@@ -448,27 +448,6 @@ func TestDeployWithout(t *testing.T) {
 	}
 }
 
-// A queued enabling that is cancelled leaves what was there before.
-func TestCancelledEnablingRestores(t *testing.T) {
-	p := serving(t, plane.RoundRobin)
-	id := p.balancer().Backends[0].AppID
-	failed := p.balancer().LoadBalancer
-	failed.Status, failed.Reason = plane.BalancerFailed, "s1 did not answer"
-	p.write(func(ctx context.Context, tx *store.Tx) error { return tx.SetBalancer(ctx, id, failed) })
-	w := read
-	w.Method = plane.LeastConnections
-	run, err := p.EnableBalancer(t.Context(), ann, "web", w)
-	if err != nil || p.lastAudit().Detail != "acknowledged: local_writes" {
-		t.Fatal(err, p.lastAudit())
-	}
-	if _, err := p.CancelRun(t.Context(), ann, run.ID); err != nil {
-		t.Fatal(err)
-	}
-	if b := p.balancer(); b.LoadBalancer != failed {
-		t.Errorf("left as %+v, was %+v", b.LoadBalancer, failed)
-	}
-}
-
 // Two people switch the two last ones off at once: one of them is refused.
 func TestBothCannotGoOffAtOnce(t *testing.T) {
 	p := serving(t, plane.RoundRobin)
