@@ -472,7 +472,9 @@ def end_announcement():
             marker = os.path.join(LIVE, name)
             if not os.path.islink(marker):
                 continue
-            if os.readlink(marker) == ANNOUNCED + "/b":
+            if name.startswith("."):  # on its way to become a marker when a crash came
+                remove(marker)
+            elif os.readlink(marker) == ANNOUNCED + "/b":
                 write_file(marker, b"", 0o644)
             else:
                 remove(marker)

@@ -410,6 +410,26 @@ func TestSwitchDuringAnAnnouncement(t *testing.T) {
 	}
 }
 
+// TestHalfMadeMarkersGo: what a crash left beside the markers is no marker and does not become one.
+func TestHalfMadeMarkersGo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.want("applied", site(1, "conf.d/sp-web.conf", page(8080, "web")))
+	for _, name := range []string{".web.b.serverplane", ".web.switch"} {
+		must(t, os.Symlink("/var/lib/serverplane/announced/b", w.path("varlib/serverplane/live/"+name)))
+	}
+	if o := w.guard([]byte{}, "heal"); o.Result != "unchanged" {
+		t.Errorf("heal: %+v", o)
+	}
+	left, err := os.ReadDir(w.path("varlib/serverplane/live"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left: %v %v", left, err)
+	}
+	if got := w.shape("web"); got != "nothing" {
+		t.Errorf("the marker is a %s", got)
+	}
+}
+
 // shape is what a worker of Nginx sees at an app's marker.
 func (w *world) shape(app string) string {
 	out, err := w.command("sh", "-c", `cd /var/lib/serverplane/live; if [ ! -e "$1.b" ]; then echo nothing; elif [ -f "$1.b" ]; then echo file; else echo folder; fi`, "sh", app).Output()
