@@ -7,6 +7,7 @@ type LoadBalancer struct {
 	App         string      `json:"app"`
 	Method      string      `json:"method" doc:"round-robin, least-connections or ip-hash"`
 	HealthCheck HealthCheck `json:"health_check"`
+	NameHeader  bool        `json:"name_header" doc:"answers name the backend that gave them, in X-Served-By"`
 	Status      string      `json:"status" doc:"off, applying, on or failed"`
 	Reason      string      `json:"reason,omitempty"`
 	Backends    []Backend   `json:"backends" nullable:"false"`

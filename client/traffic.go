@@ -45,6 +45,7 @@ type BalancerChange struct {
 	Timeout    *Duration `json:"timeout,omitempty" pattern:"^([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))+$" patternDescription:"a duration such as 10s" doc:"at most the interval"`
 	Fall       *int      `json:"fall,omitempty" doc:"1 to 10 failures in a row to become unhealthy"`
 	Rise       *int      `json:"rise,omitempty" doc:"1 to 10 passes in a row to become healthy"`
+	NameHeader *bool     `json:"name_header,omitempty" doc:"let answers name the backend that gave them, in X-Served-By; it tells strangers the names of servers"`
 	TakeOut    *bool     `json:"take_out,omitempty" doc:"keep unhealthy backends out of the upstream by itself"`
 	Floor      *int      `json:"floor,omitempty" doc:"how many serving backends must stay in"`
 }

@@ -52,6 +52,13 @@ func (sh *shell) balancerEnable() *cobra.Command {
 	return cmd
 }
 
+func nameHeaderLine(lb client.LoadBalancer) string {
+	if lb.NameHeader {
+		return "on: answers name their backend in X-Served-By"
+	}
+	return "off"
+}
+
 func (sh *shell) balancerShow() *cobra.Command {
 	cmd := &cobra.Command{Use: "show APP", Short: "Show an app's load balancer", Args: cobra.ExactArgs(1)}
 	f := outputFlag(cmd)
@@ -68,7 +75,7 @@ func (sh *shell) balancerShow() *cobra.Command {
 		err = sh.show(*f, lb, [][]string{
 			{"status", lb.Status}, {"reason", or(lb.Reason)}, {"method", lb.Method},
 			{"health check", fmt.Sprintf("GET %s every %s, limit %s, unhealthy after %d, healthy after %d", h.Path, h.Interval, h.Timeout, h.Fall, h.Rise)},
-			{"automatic take-out", takeOutLine(h)}, {"entry", pendingLine(lb)},
+			{"automatic take-out", takeOutLine(h)}, {"name header", nameHeaderLine(lb)}, {"entry", pendingLine(lb)},
 		})
 		if err != nil || *f == "json" {
 			return err

@@ -230,7 +230,7 @@ func (sh *shell) balancerSet() *cobra.Command {
 	var method, path string
 	var interval, timeout time.Duration
 	var fall, rise, floor int
-	var takeOut bool
+	var takeOut, nameHeader bool
 	cmd := &cobra.Command{Use: "set APP", Short: "Change method and health check", Args: cobra.ExactArgs(1)}
 	wait := cmd.Flags().Bool("wait", false, "if it is not in force in time, follow the Run that goes on with it")
 	cmd.Flags().StringVar(&method, "method", "", "round-robin, least-connections or ip-hash")
@@ -240,9 +240,10 @@ func (sh *shell) balancerSet() *cobra.Command {
 	cmd.Flags().IntVar(&fall, "fall", 2, "1 to 10 failures in a row to become unhealthy")
 	cmd.Flags().IntVar(&rise, "rise", 2, "1 to 10 passes in a row to become healthy")
 	cmd.Flags().BoolVar(&takeOut, "take-out", false, "keep unhealthy backends out of the upstream by itself")
+	cmd.Flags().BoolVar(&nameHeader, "name-header", false, "let answers name the backend that gave them, in X-Served-By; --name-header=false ends that")
 	cmd.Flags().IntVar(&floor, "floor", 1, "how many serving backends automatic take-out leaves in")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if !anyChanged(cmd, "method", "health-path", "interval", "timeout", "fall", "rise", "take-out", "floor") {
+		if !anyChanged(cmd, "method", "health-path", "interval", "timeout", "fall", "rise", "take-out", "floor", "name-header") {
 			return usagef("say what to change, for example --method least-connections; see lb set --help")
 		}
 		c, err := sh.panel()
@@ -254,6 +255,7 @@ func (sh *shell) balancerSet() *cobra.Command {
 			Interval: (*client.Duration)(given(cmd, "interval", &interval)), Timeout: (*client.Duration)(given(cmd, "timeout", &timeout)),
 			Fall: given(cmd, "fall", &fall), Rise: given(cmd, "rise", &rise),
 			TakeOut: given(cmd, "take-out", &takeOut), Floor: given(cmd, "floor", &floor),
+			NameHeader: given(cmd, "name-header", &nameHeader),
 		})
 		if err != nil {
 			return err

@@ -28,7 +28,7 @@ func SeenShare(b plane.Backend) Seen { return Seen(fmt.Sprintf("%d|%t", b.Weight
 // SeenBalancer is what somebody saw of an app's method and health check.
 func SeenBalancer(lb plane.LoadBalancer, path string) Seen {
 	h := lb.Health
-	return Seen(fmt.Sprintf("%s|%s|%s|%s|%d|%d|%t|%d", lb.Method, path, h.Interval, h.Timeout, h.Fall, h.Rise, h.TakeOut, max(1, h.Floor)))
+	return Seen(fmt.Sprintf("%s|%s|%s|%s|%d|%d|%t|%d|%t", lb.Method, path, h.Interval, h.Timeout, h.Fall, h.Rise, h.TakeOut, max(1, h.Floor), lb.NameHeader))
 }
 
 // SeenApp is what somebody saw of an app's settings.

@@ -120,3 +120,28 @@ func TestBackendServed(t *testing.T) {
 		t.Errorf("of an unknown backend: %v", err)
 	}
 }
+
+// TestNameHeader: it changes the entry, and is rendered with the names of servers only where it is on.
+func TestNameHeader(t *testing.T) {
+	p := serving(t, plane.RoundRobin)
+	p.steered("")
+	text := func() string {
+		v, err := p.PreviewBalancer(t.Context(), ann, "web", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v.Text
+	}
+	for _, on := range []bool{true, false} {
+		done, err := p.SetBalancer(t.Context(), ann, "web", control.BalancerChange{NameHeader: &on})
+		if err != nil || !done.InForce {
+			t.Fatalf("%+v, %v", done, err)
+		}
+		if got := text(); strings.Contains(got, "add_header X-Served-By") != on || strings.Contains(got, "\" s2;") != on {
+			t.Errorf("on is %v:\n%s", on, got)
+		}
+		if a := p.lastAudit(); a.Action != "lb.set" || !strings.Contains(a.Detail, "name header") {
+			t.Errorf("audit: %+v", a)
+		}
+	}
+}

@@ -37,7 +37,7 @@ func (c *Control) SetBalancer(ctx context.Context, actor plane.Actor, app string
 			return wished{}, err
 		}
 		note := whatChanged(was, a)
-		return wished{app: a, changed: a.Balancer.Method != was.Balancer.Method, beside: note != "", note: note}, nil
+		return wished{app: a, changed: a.Balancer.Method != was.Balancer.Method || a.Balancer.NameHeader != was.Balancer.NameHeader, beside: note != "", note: note}, nil
 	})
 }
 
@@ -47,6 +47,7 @@ func (ch BalancerChange) apply(a *plane.App) {
 	put(&a.Balancer.Health.Timeout, ch.Timeout)
 	put(&a.Balancer.Health.Fall, ch.Fall)
 	put(&a.Balancer.Health.Rise, ch.Rise)
+	put(&a.Balancer.NameHeader, ch.NameHeader)
 	put(&a.Balancer.Health.TakeOut, ch.TakeOut)
 	put(&a.Balancer.Health.Floor, ch.Floor)
 	put(&a.Spec.HealthPath, ch.HealthPath)
@@ -57,6 +58,9 @@ func whatChanged(was, is plane.App) string {
 	var told []string
 	if m := is.Balancer.Method; m != was.Balancer.Method {
 		told = append(told, fmt.Sprintf("method %s to %s", was.Balancer.Method, m))
+	}
+	if n := is.Balancer.NameHeader; n != was.Balancer.NameHeader {
+		told = append(told, fmt.Sprintf("name header %t", n))
 	}
 	if p := is.Spec.HealthPath; p != was.Spec.HealthPath {
 		told = append(told, fmt.Sprintf("health path %s to %s", was.Spec.HealthPath, p))

@@ -110,6 +110,7 @@ type BalancerChange struct {
 	Fall       *int
 	Rise       *int
 	TakeOut    *bool
+	NameHeader *bool
 	Floor      *int
 	Seen       Seen // of SeenBalancer
 }

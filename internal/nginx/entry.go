@@ -12,11 +12,15 @@ type Entry struct {
 	Names    []string
 	Method   Method
 	Backends []Backend // in any order; rendered by ID so that a client's place never depends on it
+	// NameHeader: answers name the backend that gave them, in X-Served-By. An app's own such
+	// header is dropped.
+	NameHeader bool
 }
 
 // Backend is one server's part in serving the app, as the entry sees it.
 type Backend struct {
 	ID     string
+	Name   string         // of its server; only needed for Entry.NameHeader
 	A, B   netip.AddrPort // the local site of each slot
 	Weight int            // 1 to 100
 	Backup bool           // asked only when all others failed
@@ -82,6 +86,11 @@ func (e Entry) checkBackends(at string) error {
 	for i, b := range e.Backends {
 		if err := b.check(fmt.Sprintf("%s.backends[%d]", at, i), e.Method, seen); err != nil {
 			return err
+		}
+		if e.NameHeader {
+			if err := checkApp(fmt.Sprintf("%s.backends[%d].name", at, i), b.Name); err != nil {
+				return err // the rule of names is the same
+			}
 		}
 		if !b.Down && !b.Backup {
 			serving++

@@ -14,6 +14,7 @@ type sharedView struct {
 	Catch          bool // answer names that belong to no app
 	LongNames      bool
 	Entries        bool // some app has its entry here
+	NameHeader     bool // some app's answers name their backend
 }
 
 // longName is the length from which a host name no longer fits Nginx's default hash bucket of
@@ -31,6 +32,7 @@ func newSharedView(t Tree) sharedView {
 			continue
 		}
 		entries++
+		v.NameHeader = v.NameHeader || s.Entry.NameHeader
 		if len(s.Entry.Names) == 0 {
 			unnamed++
 		}
@@ -71,8 +73,11 @@ type entryView struct {
 	Default   bool
 	Names     []string
 	Upstreams []upstreamView
-	Retry     string // suffix of the upstreams that repeats go to
+	Retry     string      // suffix of the upstreams that repeats go to
+	Named     []namedView // names of backends by address; empty: answers do not name them
 }
+
+type namedView struct{ Address, Name string }
 
 type upstreamView struct {
 	Name      string
@@ -93,7 +98,22 @@ func newEntryView(s Site, ipv4Only bool) *entryView {
 		Names:     slices.Sorted(slices.Values(s.Entry.Names)),
 		Upstreams: slices.Concat(upstreams(s, "a"), upstreams(s, "b")),
 		Retry:     retrySuffix(s.Entry.Method),
+		Named:     named(*s.Entry),
 	}
+}
+
+func named(e Entry) []namedView {
+	var all []namedView
+	for _, b := range byID(e.Backends) {
+		if e.NameHeader {
+			all = append(all, namedView{b.A.String(), b.Name}, namedView{b.B.String(), b.Name})
+		}
+	}
+	return all
+}
+
+func byID(backends []Backend) []Backend {
+	return slices.SortedFunc(slices.Values(backends), func(a, b Backend) int { return cmp.Compare(a.ID, b.ID) })
 }
 
 // retrySuffix names the upstreams for repeats. A hash would send the repeat to the backend that
@@ -119,9 +139,8 @@ func upstreams(s Site, slot string) []upstreamView {
 }
 
 func servers(backends []Backend, slot string) []serverView {
-	ordered := slices.SortedFunc(slices.Values(backends), func(a, b Backend) int { return cmp.Compare(a.ID, b.ID) })
-	list := make([]serverView, 0, len(ordered))
-	for _, b := range ordered {
+	list := make([]serverView, 0, len(backends))
+	for _, b := range byID(backends) {
 		address := b.A
 		if slot == "b" {
 			address = b.B

@@ -39,6 +39,9 @@ type LoadBalancer struct {
 	Reason string
 	Method Method
 	Health HealthCheck
+	// NameHeader lets answers name the backend that gave them, in X-Served-By; off
+	// by default, for it tells strangers the names of servers.
+	NameHeader bool
 }
 
 // NewLoadBalancer is the load balancer an app begins with: off, with the

@@ -66,7 +66,8 @@ func SiteAddress(s Seat, slot plane.Slot) netip.AddrPort {
 
 // entry lists who is in the upstream.
 func entry(p Presence) *nginx.Entry {
-	return &nginx.Entry{Names: p.App.Domains, Method: nginx.Method(p.App.Balancer.Method), Backends: upstream(p.App, p.Seats)}
+	b := p.App.Balancer
+	return &nginx.Entry{Names: p.App.Domains, Method: nginx.Method(b.Method), Backends: upstream(p.App, p.Seats), NameHeader: b.NameHeader}
 }
 
 // upstream is who gets requests. With IP hash, a backend that gets none stays
@@ -92,7 +93,7 @@ func upstream(a plane.App, seats []Seat) []nginx.Backend {
 
 func member(s Seat) nginx.Backend {
 	return nginx.Backend{
-		ID: s.Backend.ID, A: SiteAddress(s, plane.SlotA), B: SiteAddress(s, plane.SlotB), Weight: s.Backend.Weight, Backup: s.Backend.Backup,
+		ID: s.Backend.ID, Name: s.Server.Name, A: SiteAddress(s, plane.SlotA), B: SiteAddress(s, plane.SlotB), Weight: s.Backend.Weight, Backup: s.Backend.Backup,
 	}
 }
 

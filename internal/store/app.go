@@ -8,14 +8,14 @@ import (
 )
 
 const selectApp = `SELECT id, name, kind, server_id, repository, branch, spec, deploy_key, deploy_key_pem, state, reason, since,
-	live_slot, live_id, balancer_status, balancer_reason, balancer_method, balancer_health, created_at,
+	live_slot, live_id, balancer_status, balancer_reason, balancer_method, balancer_health, balancer_names, created_at,
 	(SELECT string_agg(d.name, ' ' ORDER BY d.position) FROM app_domains d WHERE d.app_id = apps.id) FROM apps `
 
 func scanApp(r row, a *plane.App) error {
 	b := &a.Balancer
 	return r.Scan(&a.ID, &a.Name, &a.Kind, &a.ServerID, &a.Repository, &a.Branch, document{&a.Spec}, &a.DeployKey,
 		&a.DeployKeyPEM, &a.State, &a.Reason, instant{&a.Since}, &a.LiveSlot, &a.LiveID, &b.Status, &b.Reason, &b.Method,
-		document{&b.Health}, instant{&a.CreatedAt}, words{&a.Domains})
+		document{&b.Health}, &b.NameHeader, instant{&a.CreatedAt}, words{&a.Domains})
 }
 
 // CreateApp stores a new app. A name that is taken, or a domain another app
@@ -24,11 +24,11 @@ func (t *Tx) CreateApp(ctx context.Context, a plane.App) error {
 	b := a.Balancer
 	err := t.insert(ctx, "app", a.Name, `INSERT INTO apps (id, name, kind, server_id, repository, branch, spec,
 		deploy_key, deploy_key_pem, state, reason, since, live_slot, live_id, balancer_status, balancer_reason,
-		balancer_method, balancer_health, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`,
+		balancer_method, balancer_health, created_at, balancer_names)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`,
 		a.ID, a.Name, string(a.Kind), a.ServerID, a.Repository, a.Branch, document{a.Spec}, a.DeployKey,
 		bytesOf(a.DeployKeyPEM), string(a.State), a.Reason, micros(a.Since), string(a.LiveSlot), a.LiveID,
-		string(b.Status), b.Reason, string(b.Method), document{b.Health}, micros(a.CreatedAt))
+		string(b.Status), b.Reason, string(b.Method), document{b.Health}, micros(a.CreatedAt), b.NameHeader)
 	if err != nil {
 		return err
 	}
@@ -63,9 +63,9 @@ func (t *Tx) UpdateApp(ctx context.Context, a plane.App) error {
 	b := a.Balancer
 	err := t.change(ctx, "app", a.Name, `UPDATE apps SET name = $2, kind = $3, server_id = $4, repository = $5,
 		branch = $6, spec = $7, deploy_key = $8, deploy_key_pem = $9, balancer_status = $10, balancer_reason = $11,
-		balancer_method = $12, balancer_health = $13, created_at = $14 WHERE id = $1`,
+		balancer_method = $12, balancer_health = $13, created_at = $14, balancer_names = $15 WHERE id = $1`,
 		a.ID, a.Name, string(a.Kind), a.ServerID, a.Repository, a.Branch, document{a.Spec}, a.DeployKey,
-		bytesOf(a.DeployKeyPEM), string(b.Status), b.Reason, string(b.Method), document{b.Health}, micros(a.CreatedAt))
+		bytesOf(a.DeployKeyPEM), string(b.Status), b.Reason, string(b.Method), document{b.Health}, micros(a.CreatedAt), b.NameHeader)
 	if err != nil {
 		return err
 	}
@@ -101,8 +101,8 @@ func (t *Tx) SetLive(ctx context.Context, appID string, slot plane.Slot, deploym
 // SetBalancer stores the app's load balancer.
 func (t *Tx) SetBalancer(ctx context.Context, appID string, b plane.LoadBalancer) error {
 	return t.change(ctx, "app", appID, `UPDATE apps SET balancer_status = $2, balancer_reason = $3,
-		balancer_method = $4, balancer_health = $5 WHERE id = $1`,
-		appID, string(b.Status), b.Reason, string(b.Method), document{b.Health})
+		balancer_method = $4, balancer_health = $5, balancer_names = $6 WHERE id = $1`,
+		appID, string(b.Status), b.Reason, string(b.Method), document{b.Health}, b.NameHeader)
 }
 
 // DeleteApp forgets the app with its domains, variables, deployments, backends

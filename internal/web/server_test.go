@@ -162,7 +162,7 @@ func TestWireNames(t *testing.T) {
 		"step": "build", "done": 1.0, "total": 4.0, "actor": "me@example.com", "attempt": 1.0, "created_at": at, "started_at": at,
 	}
 	balancer := map[string]any{
-		"app": "web", "method": "round-robin", "status": "on", "backends": []any{backend},
+		"app": "web", "method": "round-robin", "status": "on", "name_header": false, "backends": []any{backend},
 		"health_check": map[string]any{"path": "/up", "interval": "10s", "timeout": "5s", "fall": 2.0, "rise": 2.0, "take_out": false, "floor": 1.0},
 		"pending":      false,
 	}
@@ -287,10 +287,10 @@ func TestWishesArriveWhole(t *testing.T) {
 		{"PATCH", "/apps/web/backends/s2", `{}`, "SetBackend", control.BackendChange{}},
 		{"DELETE", "/apps/web/backends/s2?discard=true&yes=true", ``, "RemoveBackend", control.RemoveWish{Discard: true, Yes: true}},
 		{"DELETE", "/apps/web/backends/s2", ``, "RemoveBackend", control.RemoveWish{}},
-		{"PATCH", "/apps/web/load-balancer", `{"method":"ip-hash","health_path":"/h","interval":"20s","timeout":"2s","fall":3,"rise":4,"take_out":true,"floor":2}`, "SetBalancer",
+		{"PATCH", "/apps/web/load-balancer", `{"method":"ip-hash","health_path":"/h","interval":"20s","timeout":"2s","fall":3,"rise":4,"take_out":true,"floor":2,"name_header":true}`, "SetBalancer",
 			control.BalancerChange{
 				Method: ptr(plane.IPHash), HealthPath: str("/h"), Interval: ptr(plane.Duration(20 * time.Second)), Timeout: ptr(plane.Duration(2 * time.Second)),
-				Fall: ptr(3), Rise: ptr(4), TakeOut: ptr(true), Floor: ptr(2),
+				Fall: ptr(3), Rise: ptr(4), TakeOut: ptr(true), Floor: ptr(2), NameHeader: ptr(true),
 			}},
 		{"PATCH", "/apps/web/load-balancer", `{"take_out":false}`, "SetBalancer", control.BalancerChange{TakeOut: ptr(false)}},
 		{"GET", "/apps/web/load-balancer/preview?method=ip-hash", ``, "PreviewBalancer", "web ip-hash"},

@@ -40,6 +40,7 @@ func apps(k kit) {
 	k.site()
 	web := app("web", "srv_s1")
 	bare := plane.App{ID: "app_bare", Name: "bare", ServerID: "srv_s2", State: plane.AppNew, Balancer: plane.NewLoadBalancer()}
+	bare.Balancer.NameHeader = true
 	k.write(createApp(bare))
 	same(k, "full app", k.app(web.ID), web)
 	same(k, "bare app", k.app(bare.ID), bare)
@@ -57,6 +58,7 @@ func apps(k kit) {
 
 	changed := web
 	changed.Name, changed.Branch, changed.Domains, changed.ServerID = "web2", "next", []string{"z.example.com", "web.example.com"}, "srv_s2"
+	changed.Balancer.NameHeader = true
 	changed.Balancer.Status, changed.Spec.Start, changed.DeployKeyPEM = plane.BalancerOn, "node x.js", []byte("other")
 	sent := changed
 	sent.State, sent.Reason, sent.Since, sent.LiveSlot, sent.LiveID = plane.AppFailed, "?", day.Add(time.Hour), plane.SlotB, "dep_x"

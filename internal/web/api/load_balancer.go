@@ -62,7 +62,8 @@ func (a *API) balancer(ctx context.Context, actor plane.Actor, in *NamePath) (*b
 			Path: v.Path, Interval: client.Duration(v.Health.Interval), Timeout: client.Duration(v.Health.Timeout),
 			Fall: v.Health.Fall, Rise: v.Health.Rise, TakeOut: v.Health.TakeOut, Floor: max(v.Health.Floor, 1),
 		},
-		Pending: v.Pending, PendingReason: v.PendingReason,
+		NameHeader: v.NameHeader,
+		Pending:    v.Pending, PendingReason: v.PendingReason,
 		Backends: each(v.Backends, wireBackend),
 	}}, err
 }

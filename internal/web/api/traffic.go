@@ -92,6 +92,7 @@ func (a *API) setBalancer(ctx context.Context, actor plane.Actor, in *balancerCh
 		return a.control.SetBalancer(ctx, actor, in.Name, control.BalancerChange{
 			Method: (*plane.Method)(b.Method), HealthPath: b.HealthPath, Interval: (*plane.Duration)(b.Interval),
 			Timeout: (*plane.Duration)(b.Timeout), Fall: b.Fall, Rise: b.Rise, TakeOut: b.TakeOut, Floor: b.Floor,
+			NameHeader: b.NameHeader,
 		})
 	})
 	if err != nil {

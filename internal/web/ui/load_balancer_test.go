@@ -111,7 +111,7 @@ func TestSwitchingOffTellsWhoMovesAndAsks(t *testing.T) {
 	b.Get(tab + "/backends/nobody/off").Is(404)
 }
 
-var settingsNow = []string{"was", "round-robin|/up|10s|5s|2|2|false|1", "method", "ip-hash", "health_path", "/up", "interval", "10", "timeout", "5s", "fall", "2", "rise", "2", "floor", "1"}
+var settingsNow = []string{"was", "round-robin|/up|10s|5s|2|2|false|1|false", "method", "ip-hash", "health_path", "/up", "interval", "10", "timeout", "5s", "fall", "2", "rise", "2", "floor", "1"}
 
 func TestSettingsAreSavedOnceTheirConsequencesWereSeen(t *testing.T) {
 	l := newLab(t)

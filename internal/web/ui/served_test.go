@@ -1,6 +1,7 @@
 package ui_test
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -64,6 +65,28 @@ func TestFiguresInEveryState(t *testing.T) {
 	off.Status = plane.BalancerOff
 	l.panel.Balance(off)
 	see(twoServe()).Is(200).Lacks("Who served what")
+}
+
+// A name header tells strangers the names of servers: it is seen before it is saved.
+func TestNameHeaderIsSaved(t *testing.T) {
+	l := newLab(t)
+	b := l.as(plane.RoleOwner)
+	form := append([]string{"name_header", "yes"}, settingsNow...)
+	form[5] = "round-robin"
+	look := b.Post(tab+"/settings", form...).Is(200, "Answers name their backend", "X-Served-By", "for everybody to read").Lacks("Each visitor is bound")
+	agreed := regexp.MustCompile(`name="agreed" value="([^"]+)"`).FindStringSubmatch(look.Body)
+	if agreed == nil {
+		t.Fatal("nothing to agree to")
+	}
+	b.Post(tab+"/settings", append([]string{"agreed", agreed[1]}, form...)...).Leads(tab)
+	if ch := l.panel.Wish("SetBalancer").(control.BalancerChange); !*ch.NameHeader {
+		t.Errorf("change %+v", ch)
+	}
+	on := webtest.Balanced(seat("s1", plane.BackendHealthy, primary))
+	on.NameHeader = true
+	l.panel.Balance(on)
+	b.Get(tab).Is(200, "on, in <code>X-Served-By</code>")
+	b.Get(tab+"/settings").Is(200, `name="name_header" value="yes" checked`)
 }
 
 // The stream sends the figures anew when something was read.

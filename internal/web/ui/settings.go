@@ -49,7 +49,7 @@ func (u *UI) loadBalancerSettings(v *visit) (*balancerSettingsView, error) {
 func settingsOf(lb control.BalancerView) []string {
 	h := lb.Health
 	return []string{string(lb.Method), lb.Path, h.Interval.String(), h.Timeout.String(), strconv.Itoa(h.Fall), strconv.Itoa(h.Rise),
-		strconv.FormatBool(h.TakeOut), strconv.Itoa(max(1, h.Floor))}
+		strconv.FormatBool(h.TakeOut), strconv.Itoa(max(1, h.Floor)), strconv.FormatBool(lb.NameHeader)}
 }
 
 // setBalancer first shows what saving would do and saves what was agreed to;
@@ -77,8 +77,8 @@ func (u *UI) setBalancer(v *visit) error {
 func changedMeanwhile(lb control.BalancerView) error {
 	h := lb.Health
 	return plane.Conflict("somebody else saved these settings meanwhile",
-		fmt.Sprintf("now it is: %s, GET %s every %s, limit %s, fall %d, rise %d, automatic take-out %s; what you typed is still below, save again to put it in force",
-			label(lb.Method), lb.Path, h.Interval, h.Timeout, h.Fall, h.Rise, onOff(h.TakeOut)))
+		fmt.Sprintf("now it is: %s, GET %s every %s, limit %s, fall %d, rise %d, automatic take-out %s, answers name their backend: %s; what you typed is still below, save again to put it in force",
+			label(lb.Method), lb.Path, h.Interval, h.Timeout, h.Fall, h.Rise, onOff(h.TakeOut), onOff(lb.NameHeader)))
 }
 
 func onOff(is bool) string {
@@ -90,7 +90,7 @@ func onOff(is bool) string {
 
 // Agreement names exactly what was shown, so that only that is saved.
 func agreement(ch control.BalancerChange) string {
-	return fmt.Sprint(*ch.Method, *ch.HealthPath, ch.Interval, ch.Timeout, *ch.Fall, *ch.Rise, *ch.TakeOut, *ch.Floor)
+	return fmt.Sprint(*ch.Method, *ch.HealthPath, ch.Interval, ch.Timeout, *ch.Fall, *ch.Rise, *ch.TakeOut, *ch.Floor, *ch.NameHeader)
 }
 
 // Agreement is what the second button sends.
@@ -104,7 +104,7 @@ func (s *balancerSettingsView) Agreement() string {
 
 func (u *UI) lookAtSettings(v *visit, shown *balancerSettingsView, ch control.BalancerChange) error {
 	is := shown.LB
-	is.Method, is.Path = *ch.Method, *ch.HealthPath
+	is.Method, is.Path, is.NameHeader = *ch.Method, *ch.HealthPath, *ch.NameHeader
 	is.Health = plane.HealthCheck{Interval: *ch.Interval, Timeout: *ch.Timeout, Fall: *ch.Fall, Rise: *ch.Rise, TakeOut: *ch.TakeOut, Floor: *ch.Floor}
 	shown.Changes = changesOf(shown.LB, is)
 	if len(shown.Changes) == 0 {
@@ -132,7 +132,7 @@ func (u *UI) compare(v *visit, shown *balancerSettingsView, m plane.Method) erro
 
 func changesOf(was, is control.BalancerView) []change {
 	names := []string{"Method", "Health check path", "Interval", "Limit of one check", "Failures in a row to become unhealthy",
-		"Passes in a row to become healthy", "Automatic take-out", "Backends that stay in"}
+		"Passes in a row to become healthy", "Automatic take-out", "Backends that stay in", "Answers name their backend"}
 	old, wished := settingsOf(was), settingsOf(is)
 	var all []change
 	for i, name := range names {
@@ -159,6 +159,9 @@ func settingsTold(was, is control.BalancerView) []string {
 	if was.Method != is.Method {
 		told = append(told, methodTold(is.Method), "Nginx is reloaded on the entry. Requests under way end as they began; no visitor gets an error.")
 	}
+	if was.NameHeader != is.NameHeader {
+		told = append(told, nameHeaderTold(is.NameHeader))
+	}
 	if was.Path != is.Path {
 		told = append(told, "Backends are asked for "+is.Path+" from the next check on. Nothing visitors see changes; one that does not answer it well becomes unhealthy.")
 	}
@@ -174,6 +177,13 @@ func settingsTold(was, is control.BalancerView) []string {
 	return told
 }
 
+func nameHeaderTold(on bool) string {
+	if on {
+		return "Every answer carries X-Served-By with the name of the server that gave it, for everybody to read; one that the app sets is replaced. Nginx is reloaded on the entry; no visitor gets an error."
+	}
+	return "Answers no longer say which server gave them. Nginx is reloaded on the entry; no visitor gets an error."
+}
+
 func methodTold(m plane.Method) string {
 	if m == plane.IPHash {
 		return "Each visitor is bound to one backend by their address. Most of them are sent to another backend than before, once."
@@ -184,7 +194,8 @@ func methodTold(m plane.Method) string {
 // balancerChange reads the form; what is no number or time is told at its field.
 func balancerChange(f Form) (control.BalancerChange, error) {
 	method, path, takeOut := plane.Method(f.Value("method")), strings.TrimSpace(f.Value("health_path")), f.Checked("take_out")
-	ch := control.BalancerChange{Method: &method, HealthPath: &path, TakeOut: &takeOut}
+	names := f.Checked("name_header")
+	ch := control.BalancerChange{Method: &method, HealthPath: &path, TakeOut: &takeOut, NameHeader: &names}
 	var err error
 	if ch.Interval, err = f.duration("interval"); err != nil {
 		return ch, err
