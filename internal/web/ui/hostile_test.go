@@ -21,7 +21,7 @@ func viewsOf() map[string]view {
 	return map[string]view{
 		"account.html": &accountView{}, "app-settings.html": &appSettingsView{}, "logs.html": &logView{}, "panel-key.html": &panelKeyView{}, "app-new.html": &newAppView{}, "app.html": &appView{}, "apps.html": &appsView{}, "audit.html": &auditView{},
 		"backend-new.html": &newBackendView{}, "backend-off.html": &backendView{}, "backend-remove.html": &backendView{}, "backend-share.html": &backendView{},
-		"backend.html": &backendView{}, "deployment.html": &deploymentView{}, "deployments.html": &deploymentsView{}, "environment.html": &variablesView{},
+		"backend.html": &backendView{}, "database.html": &databasesView{}, "deployment.html": &deploymentView{}, "deployments.html": &deploymentsView{}, "environment.html": &variablesView{},
 		"fail.html": &failView{}, "load-balancer-disable.html": &disableView{}, "load-balancer-settings.html": &balancerSettingsView{},
 		"load-balancer.html": &balancerView{}, "overview.html": &overviewView{}, "run.html": &runView{}, "runs.html": &runsView{},
 		"server-new.html": &newServerView{}, "server.html": &serverView{}, "servers.html": &serversView{}, "setup.html": &setupView{},
