@@ -27,12 +27,6 @@ type tabs struct {
 	App, Here string
 }
 
-// Tabs and May let a page hand in the row alone.
-func (t tabs) Tabs() tabs { return t }
-
-// May hides nothing: the guard decides.
-func (t tabs) May(string) bool { return true }
-
 type appsView struct {
 	page
 	listed
