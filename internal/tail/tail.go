@@ -158,6 +158,9 @@ func lastLine(text []byte) string {
 
 // inWords says why there are no lines, by the server's name.
 func inWords(ctx context.Context, s plane.Server, err error) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return plane.Unavailable(fmt.Sprintf("server %s did not answer within %s", s.Name, lookTime), "the server's page says whether it can be reached; look again")
+	}
 	why := err.Error()
 	if met, ok := errors.AsType[*remote.Error](err); ok {
 		why = met.Err.Error()
@@ -169,9 +172,6 @@ func inWords(ctx context.Context, s plane.Server, err error) error {
 		return plane.Unavailable("server "+s.Name+" does not let the panel in: "+why, "see the server's page")
 	case remote.KindLost, remote.KindVantage:
 		return plane.Unavailable("the connection to "+s.Name+" is gone: "+why, "look again")
-	}
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return plane.Unavailable(fmt.Sprintf("server %s did not answer within %s", s.Name, lookTime), "look again")
 	}
 	return err
 }

@@ -256,6 +256,16 @@ func TestFailuresInWords(t *testing.T) {
 	}
 }
 
+// A server that is silent is told so, and not what our own clock calls it.
+func TestASilentServerIsToldInTime(t *testing.T) {
+	ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	defer cancel()
+	err := inWords(ctx, plane.Server{Name: "s1"}, &remote.Error{Kind: remote.KindUnreachable, Err: ctx.Err()})
+	if told, ok := errors.AsType[*plane.Error](err); !ok || told.Message != "server s1 did not answer within 15s" {
+		t.Errorf("%v", err)
+	}
+}
+
 // A follower's command has an input that ends with the following, and there is
 // room for a few only.
 func TestFollowersAreFew(t *testing.T) {
