@@ -19,6 +19,7 @@ func Sights(n Newest) map[string][]Sight {
 		"/apps/{name}":                  {{"app", app}, {"app-fresh", "/apps/" + Fresh}},
 		"/apps/{name}/deployments":      {{"deployments", app + "/deployments"}},
 		"/apps/{name}/deployments/{id}": {{"deployment", n.Deployment}},
+		"/apps/{name}/database":         {{"database", app + "/database"}, {"database-none", "/apps/" + Single + "/database"}},
 		"/apps/{name}/logs":             {{"logs", app + "/logs"}},
 		"/apps/{name}/settings":         {{"app-settings", app + "/settings"}},
 		"/apps/{name}/environment":      {{"environment", app + "/environment"}},
