@@ -57,7 +57,7 @@ func Open(ctx context.Context, dir string) (p *Panel, err error) {
 	}
 	quiet, hub := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})), stream.New()
 	p.verbs = control.New(control.Config{
-		Store: p.store, Box: p.box, Hub: hub, Now: time.Now, PanelID: plane.NewID(plane.PrefixPanel), Log: quiet, Surveyor: blind{}, Checker: blind{}, Logs: written{p},
+		Store: p.store, Box: p.box, Hub: hub, Now: time.Now, PanelID: plane.NewID(plane.PrefixPanel), Log: quiet, Surveyor: blind{}, Checker: blind{}, Logs: written{p}, Sources: anywhere{}, Kinds: plane.Kinds{},
 		Patience: 20 * time.Millisecond, // nobody is there who brings a change into force
 		PanelKey: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHdCyYpsRCY7RQPBwEqrLSuEBGzqGaRmoLnNqOBSpAYv serverplane",
 	})
@@ -158,3 +158,10 @@ func (blind) Survey(context.Context, plane.Server) (plane.Survey, error) {
 }
 
 func (blind) Check(context.Context, string) (plane.Probe, error) { return plane.Probe{}, gone() }
+
+// anywhere is a small Node.js app in every repository.
+type anywhere struct{}
+
+func (anywhere) Look(context.Context, string, string, func(string) bool) ([]string, map[string]string, error) {
+	return []string{"package.json", "package-lock.json", "server.js"}, map[string]string{"package.json": `{"scripts": {"start": "node server.js"}}`}, nil
+}
