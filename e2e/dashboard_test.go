@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"testing"
 	"time"
@@ -168,10 +169,13 @@ func addTwoBackends(t *testing.T, w *world, b *browser) {
 	}
 	stays := b.stays()
 	b.sees("3 of 3 healthy", 3*time.Minute)
+	b.until("the last change to be in force", `!document.body.innerText.includes("not in force at the entry yet")`, time.Minute)
 	stays()
 	b.shot("way-balanced")
-	wantShare(t, w, "s2", 4)
-	wantShare(t, w, "s3", 4)
+	until(t, time.Minute, "the third backend gets its share", func() (bool, string) { // its Run ends after its first pass
+		c := w.spread(t)
+		return c.Served["s2"] == 4 && c.Served["s3"] == 4, fmt.Sprint(c.Served)
+	})
 }
 
 func seeDeath(t *testing.T, w *world, b *browser) {
