@@ -27,7 +27,7 @@ const nastyLine = "<script>document.title='owned'</script>\x1b[31mred\r\u202etur
 const nastyShown = `<script>document.title='owned'</script>^[[31mred^M<U+202E>turned \xff`
 
 // TestLogs: two servers whose logs are read and followed, by command and in a
-// browser; nothing is left of a follower.
+// browser; one of them goes away and comes back; nothing is left of a follower.
 func TestLogs(t *testing.T) {
 	w := newEquippedWorld(t, fleet.Spec{Name: "s1"}, fleet.Spec{Name: "s2"})
 	must(t, w.repo.Replace("server.js", "const app = express()", chatty))
@@ -45,6 +45,7 @@ func TestLogs(t *testing.T) {
 	t.Run("a command follows and leaves nothing", l.followByCommand)
 	t.Run("a browser follows and leaves nothing", l.followInBrowser)
 	t.Run("there is room for a few", l.fewAtOnce)
+	t.Run("a server that goes away and comes back", l.goesAway)
 }
 
 type logsStory struct{ *world }
@@ -224,4 +225,26 @@ func (l *logsStory) fewAtOnce(t *testing.T) {
 		_ = end()
 	}
 	l.nobodyFollows(t, "s2")
+}
+
+func (l *logsStory) goesAway(t *testing.T) {
+	b := l.signedIn(t, telephone)
+	b.open("/apps/web/logs?server=s2")
+	b.until("it follows", `document.querySelector("#live-logs").innerText.includes("Following s2")`, 30*time.Second)
+	must(t, l.fleet.CutFromMachine(l.ctx, l.servers["s2"]))
+	healed := sync.OnceFunc(func() { must(t, l.fleet.HealFromMachine(l.ctx, l.servers["s2"])) })
+	defer healed()
+	b.until("it says that and why it cannot", `/server s2|connection to s2/i.test(document.querySelector("#live-logs .note.warn")?.innerText ?? "")`, 60*time.Second)
+	b.shot("logs-away")
+	begin := time.Now()
+	out := l.refuse(t, 1, "app", "logs", "web", "--server", "s2")
+	if took := time.Since(begin); took > 30*time.Second || !strings.Contains(out, "s2") {
+		t.Errorf("after %s: %s", took, out)
+	}
+	healed()
+	l.say(t, "s2", "back again")
+	b.until("it is followed again", `document.querySelector("#log").innerText.includes("back again") && document.querySelector("#live-logs").innerText.includes("Following s2")`, 90*time.Second)
+	b.open("/apps/web")
+	l.nobodyFollows(t, "s1", "s2")
+	b.calm()
 }
