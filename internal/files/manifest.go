@@ -18,6 +18,10 @@ type Manifest struct {
 	UFW     []string  `json:"ufw"`     // comments of the firewall rules
 	Folders []string  `json:"folders"` // absolute
 	Created time.Time `json:"created"`
+	// Processes and Generation are kept by the step that places processes: the
+	// units that are or may be there, and the newest wish it has seen.
+	Processes  []string `json:"processes,omitempty"`
+	Generation int64    `json:"generation,omitempty"`
 }
 
 // Encode gives the file's bytes. Names and paths that another app could own are refused, since
@@ -73,8 +77,15 @@ func (m Manifest) check() error {
 			return err
 		}
 	}
+	for i, u := range m.Processes {
+		if !matches("sp-"+m.App+`(_p_`+processName+`@[0-9]{1,2}\.service|_[ct]_`+processName+`\.service|_c_`+processName+`\.timer)`, u) {
+			return refuse(fmt.Sprintf("processes[%d]", i), "must be a unit of one of the app's processes")
+		}
+	}
 	return nil
 }
+
+const processName = `[a-z]([a-z0-9-]{0,22}[a-z0-9])?`
 
 func subset(field string, values, allowed []string) error {
 	for i, v := range values {

@@ -160,7 +160,7 @@ func (k Kinds) Check(a App) error {
 }
 
 func (d Definition) checkOptions(given map[string]string) error {
-	known := append([]Option{drainOption()}, d.Options...)
+	known := append(slices.Clone(d.Options), drainOption(), timezoneOption(), sharedOption()) // a kind's own rule comes first
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		at := slices.IndexFunc(known, func(o Option) bool { return o.Name == name })
 		if at < 0 {
@@ -186,6 +186,18 @@ func drainOption() Option {
 	return Option{Name: OptionDrain, Default: "30s", Rule: "must be a duration of 0s to 10m", Accepts: func(s string) bool {
 		_, err := Spec{Options: map[string]string{OptionDrain: s}}.drain()
 		return err == nil
+	}}
+}
+
+func timezoneOption() Option {
+	return Option{Name: OptionTimezone, Default: "UTC", Rule: "must be a name of the time zone database, such as Europe/Berlin", Accepts: func(s string) bool {
+		return CheckTimezone("option", s) == nil
+	}}
+}
+
+func sharedOption() Option {
+	return Option{Name: OptionShared, Rule: "must list relative paths inside the release, apart by commas, none inside another", Accepts: func(s string) bool {
+		return CheckShared("option", Spec{Options: map[string]string{OptionShared: s}}.Shared()) == nil
 	}}
 }
 

@@ -17,6 +17,7 @@ var (
 	scpPattern      = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9][A-Za-z0-9.-]*:[^-\s][^\s]*$`)
 	loginPattern    = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)
 	pathPattern     = regexp.MustCompile(`^/[A-Za-z0-9._~!$&()*+,;=:@%/?-]{0,999}$`)
+	zonePattern     = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$`)
 	rootPattern     = regexp.MustCompile(`^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$`)
 	gitPattern      = regexp.MustCompile(`^[A-Za-z0-9_./~:@%+=,?&\[\]-]{1,1000}$`)
 )

@@ -21,6 +21,7 @@ const (
 	RunSteer     RunKind = "traffic"        // waits for a wish about traffic that was not in force in time
 	RunRepair    RunKind = "backend-repair" // brings a backend to what is live; also backend on that must catch up
 	RunLeave     RunKind = "backend-remove"
+	RunProcesses RunKind = "processes" // starts, stops and moves an app's processes and cron entries
 
 	RunCreateDatabase RunKind = "database-create"
 	RunSetDatabase    RunKind = "database-set"

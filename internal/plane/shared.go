@@ -1,0 +1,45 @@
+package plane
+
+import (
+	"slices"
+	"strings"
+)
+
+// OptionShared lists the paths inside a release that outlive it on their server.
+const OptionShared = "shared"
+
+// SharedNote is said wherever shared paths are shown.
+const SharedNote = "kept across releases on each server; not shared between servers"
+
+const maxShared = 20
+
+// Shared lists the app's shared paths in order.
+func (s Spec) Shared() []string {
+	var paths []string
+	for p := range strings.SplitSeq(s.Options[OptionShared], ",") {
+		if p = strings.TrimSpace(p); p != "" {
+			paths = append(paths, p)
+		}
+	}
+	slices.Sort(paths)
+	return slices.Compact(paths)
+}
+
+// CheckShared accepts plain relative paths, none inside another: the outer one
+// is a link by then.
+func CheckShared(field string, paths []string) error {
+	if len(paths) > maxShared {
+		return Invalid(field, "an app has at most 20 shared paths", "share the folder they are in")
+	}
+	for i, p := range paths {
+		if err := CheckRoot(field, p); err != nil || strings.HasPrefix(p, ".git") {
+			return Invalid(field, OptionShared+" must list relative paths inside the release, apart by commas", "for example shared=storage,public/uploads")
+		}
+		for _, o := range paths[:i] {
+			if strings.HasPrefix(p, o+"/") {
+				return Invalid(field, p+" lies inside "+o+", which is shared already", "name one of the two")
+			}
+		}
+	}
+	return nil
+}
