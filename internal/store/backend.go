@@ -85,9 +85,14 @@ func (t *Tx) SetHealth(ctx context.Context, backendID string, h plane.Health) er
 		health_passes = $9, health_failures = $10 WHERE id = $1`, append([]any{backendID}, healthArgs(h)...)...)
 }
 
-// DeleteBackend forgets the backend with what it served, and frees its ports.
+// DeleteBackend forgets the backend with what it served and how the app's
+// processes were seen there, and frees its ports.
 func (t *Tx) DeleteBackend(ctx context.Context, id string) error {
 	if _, err := t.exec(ctx, "forget what a backend served", `DELETE FROM served WHERE backend_id = $1`, id); err != nil {
+		return err
+	}
+	if _, err := t.exec(ctx, "forget a backend's processes", `DELETE FROM process_states WHERE EXISTS (SELECT 1 FROM backends b, processes p
+		WHERE b.id = $1 AND b.server_id = process_states.server_id AND p.app_id = b.app_id AND p.id = process_states.process_id)`, id); err != nil {
 		return err
 	}
 	return t.change(ctx, "backend", id, `DELETE FROM backends WHERE id = $1`, id)
