@@ -23,6 +23,48 @@ def unit_of(slot):
     return "sp-%s-%s.service" % (APP, slot)
 
 
+PROCESS_RULE = re.compile("sp-" + re.escape(APP) + r"_(p_(?P<p>NAME)@[0-9]{1,2}\.service|[ct]_(?P<c>NAME)\.service|c_(?P<t>NAME)\.timer)"
+                          .replace("NAME", "[a-z]([a-z0-9-]{0,22}[a-z0-9])?"))
+
+
+def process_name(unit):
+    """The name of the app's process or cron entry that the unit belongs to; "" for any other unit."""
+    found = PROCESS_RULE.fullmatch(unit)
+    return found and (found["p"] or found["c"] or found["t"]) or ""
+
+
+def unit_file(unit):
+    return re.sub(r"@[0-9]+\.", "@.", unit)
+
+
+def processes_of(group):
+    """The processes of a control group, on cgroup v2 and v1, with those in groups below."""
+    pids = set()
+    for base in ("/sys/fs/cgroup", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified"):
+        for path, _, files in os.walk(base + group) if group else ():
+            if "cgroup.procs" in files:
+                pids.update(int(p) for p in (read(path + "/cgroup.procs") or b"").split())
+    return pids
+
+
+def environment_of(pid):
+    try:
+        raw = (read("/proc/%d/environ" % int(pid)) or b"").decode("utf-8", "replace")
+    except OSError:
+        raw = ""
+    return dict(entry.split("=", 1) for entry in raw.split("\0") if "=" in entry)
+
+
+def works_in(path):
+    """Whether any process of the app's works in the folder: a worker of the former release may still be at something."""
+    uid = account().pw_uid
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            if os.stat("/proc/" + pid).st_uid == uid and (os.readlink("/proc/%s/cwd" % pid) + "/").startswith(path + "/"):
+                return True
+    return False
+
+
 def release_folder(release):
     if not RELEASE_RULE.fullmatch(release):
         fail("release id %r is not allowed" % release)

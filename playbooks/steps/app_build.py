@@ -1,6 +1,7 @@
 """Unpacks a release and builds it in a unit of its own.
 
-SPEC: app, slot, release, run, archive (tar on the server), root, build_env, build_script, limits {seconds, memory}.
+SPEC: app, slot, release, run, archive (tar on the server), root, build_env, build_script, shared (paths inside the release),
+limits {seconds, memory}.
 """
 
 
@@ -36,11 +37,44 @@ def is_pointer(path):
         return f.read(42) == b"version https://git-lfs.github.com/spec/v1"
 
 
+# Runs as the app's user, so that a link it has put somewhere leads nowhere it could not go by itself.
+SHARE = """
+import os, shutil, sys
+release, shared = sys.argv[1:3]
+for path in sys.argv[3:]:
+    inside, kept = os.path.join(release, path), os.path.join(shared, path)
+    os.makedirs(os.path.dirname(kept), 0o750, exist_ok=True)
+    os.makedirs(os.path.dirname(inside), 0o750, exist_ok=True)
+    empty = not os.path.lexists(kept) or os.path.isdir(kept) and not os.path.islink(kept) and not os.listdir(kept)
+    if empty and os.path.lexists(inside):
+        if os.path.lexists(kept):
+            os.rmdir(kept)
+        os.rename(inside, kept)
+    elif not os.path.lexists(kept):
+        os.mkdir(kept, 0o750)
+    if os.path.isdir(inside) and not os.path.islink(inside):
+        shutil.rmtree(inside)
+    elif os.path.lexists(inside):
+        os.unlink(inside)
+    os.symlink(os.path.relpath(kept, os.path.dirname(os.path.realpath(inside))), inside)
+"""
+
+
+def share(target):
+    """Shared paths outlive releases: links to what is kept beside them; the first release gives what it has."""
+    if SPEC["shared"]:
+        done = run("/usr/bin/python3", "-c", SHARE, target, HOME + "/shared", *SPEC["shared"], check=False, cwd="/", **as_user())
+        if done.returncode != 0:
+            fail("the shared paths could not be linked into the release", last_lines(done.stderr, 5))
+        say("shared paths, kept across releases on this server only: " + ", ".join(SPEC["shared"]))
+
+
 def main():
     release = SPEC["release"]
     target, log = release_folder(release), HOME + "/logs/build-" + release + ".log"
     unpack(target)
     refuse_pointers(target)
+    share(target)
     folder = os.path.join(target, SPEC["root"]) if SPEC["root"] else target
     if not os.path.isdir(folder):
         fail("the repository has no folder %s" % SPEC["root"])

@@ -54,6 +54,13 @@ def refuse_namesake():
         fail("this server already carries another app named %s (%s)" % (APP, json.loads(there)["id"]))
 
 
+def with_processes(text):
+    """The list of the app's processes is kept by another step."""
+    kept, fresh = json.loads(read(MANIFEST) or b"{}"), json.loads(text)
+    fresh.update({key: kept[key] for key in ("processes", "generation") if key in kept})
+    return json.dumps(fresh, indent=2) + "\n"
+
+
 def place_files():
     touched = False
     with tarfile.open(fileobj=io.BytesIO(base64.b64decode(SPEC["slot_tar"]))) as tar:
@@ -62,7 +69,10 @@ def place_files():
             check_member(path, member)
         for path, member in sorted(members, key=lambda m: m[0] != MANIFEST):
             uid, gid = pwd.getpwnam(member.uname).pw_uid, grp.getgrnam(member.gname).gr_gid
-            touched = write(path, tar.extractfile(member).read(), member.mode & 0o755, uid, gid) and path in UNIT_FILES or touched
+            text = tar.extractfile(member).read()
+            if path == MANIFEST:
+                text = with_processes(text)
+            touched = write(path, text, member.mode & 0o755, uid, gid) and path in UNIT_FILES or touched
     if touched:
         run("systemctl", "daemon-reload")
 
@@ -88,7 +98,7 @@ def clear_release():
         return
     if not os.path.lexists(path):
         return
-    if in_use(path):
+    if in_use(path) or works_in(path):
         fail("release %s is being served; it cannot be built anew in place" % SPEC["release"])
     with contextlib.suppress(FileNotFoundError):
         os.unlink(marker)

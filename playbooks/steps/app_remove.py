@@ -57,15 +57,16 @@ def stop_all(part, units):
     if transient_unit and active(transient_unit):
         part.attempt(transient_unit, "systemctl", "stop", transient_unit)
     for unit in units:
-        if os.path.lexists("/etc/systemd/system/" + unit) or active(unit):
+        if os.path.lexists("/etc/systemd/system/" + unit_file(unit)) or active(unit):
             part.attempt(unit, "systemctl", "disable", "--quiet", unit)
             part.attempt(unit, "systemctl", "stop", unit)
 
 
 def remove_units(units):
     for unit in units:
-        path = "/etc/systemd/system/" + unit
-        remove_link("/etc/systemd/system/multi-user.target.wants/" + unit, path)
+        path = "/etc/systemd/system/" + unit_file(unit)
+        for wants in ("multi-user.target.wants/", "timers.target.wants/"):
+            remove_link("/etc/systemd/system/" + wants + unit, path)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
     run("systemctl", "daemon-reload")
@@ -206,7 +207,8 @@ def site_is_gone(part, paths):
 
 
 def remove(manifest):
-    units = [u for u in manifest["units"] or [] if u in (unit_of("a"), unit_of("b"))]
+    units = sorted((u for u in manifest.get("processes") or [] if process_name(u)), key=lambda u: not u.endswith(".timer"))
+    units += [u for u in manifest["units"] or [] if u in (unit_of("a"), unit_of("b"))]
     with Part("process and units") as part:
         stop_all(part, units)
         user = our_user(manifest["user"])

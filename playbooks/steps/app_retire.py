@@ -19,7 +19,7 @@ def prune():
         if not RELEASE_RULE.fullmatch(name) or name in SPEC["keep"] or name > live:
             continue
         path = release_folder(name)
-        if served(path):
+        if served(path) or works_in(path):
             continue
         with contextlib.suppress(FileNotFoundError):
             os.unlink(complete_marker(name))

@@ -29,16 +29,6 @@ def listening(pids):
     return found
 
 
-def processes(group):
-    """The processes of the unit, on cgroup v2 and v1, with those in groups below."""
-    pids = set()
-    for base in ("/sys/fs/cgroup", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified"):
-        for path, _, files in os.walk(base + group) if group else ():
-            if "cgroup.procs" in files:
-                pids.update(int(p) for p in (read(path + "/cgroup.procs") or b"").split())
-    return pids
-
-
 def journal(since):
     run("journalctl", "--sync", check=False)
     return output("journalctl", "_SYSTEMD_UNIT=" + UNIT, "--since=@%d" % since, "-n", "40", "-o", "cat", "--no-pager")
@@ -69,7 +59,7 @@ def wait_for_port(since):
         state = properties(UNIT, "ActiveState", "SubState", "NRestarts", "ExecMainCode", "ExecMainStatus", "ControlGroup")
         if gone(state):
             give_up("the process " + exit_reason(state) + " before it listened on $PORT (%d)" % PORT, since)
-        ports = listening(processes(state.get("ControlGroup", "")))
+        ports = listening(processes_of(state.get("ControlGroup", "")))
         if (PORT, True) in ports:
             return
         now = time.monotonic()
