@@ -104,11 +104,11 @@ func (a *App) run(ctx context.Context, c config.Config, b *base, owner string, l
 	looker := survey.New(pool, b.identity.pem, b.identity.public, files.Login, time.Now)
 	prober := probe.New(pool, time.Now)
 	watch := health.Config{Store: b.store, Hub: hub, Prober: prober, Now: time.Now, Owner: owner, Log: a.log}
-	keeper, signs := health.New(watch), health.NewServers(watch, pool)
 	counter := traffic.New(traffic.Config{Store: b.store, Hub: hub, Executor: pool, Now: time.Now, Owner: owner, Log: a.log})
+	keeper, signs, processes := health.New(watch), health.NewServers(watch, pool), health.NewProcesses(watch, pool)
 	mirrors := mirror.New(filepath.Join(c.DataDir, "mirrors"), c.AllowInsecureRepositories)
 	verbs := control.New(control.Config{
-		Store: b.store, Box: b.box, Hub: hub, Sources: mirrors, Surveyor: looker, Checker: keeper, Logs: tail.New(pool), Now: time.Now, PanelID: b.identity.id,
+		Store: b.store, Box: b.box, Hub: hub, Sources: mirrors, Surveyor: looker, Checker: keeper, Seer: processes, Logs: tail.New(pool), Now: time.Now, PanelID: b.identity.id,
 		PanelKey: b.identity.public, Insecure: c.AllowInsecureRepositories, Log: a.log,
 	})
 	work := runner.New(runner.Config{
@@ -136,6 +136,7 @@ func (a *App) run(ctx context.Context, c config.Config, b *base, owner string, l
 	parts.Go(func() error { return keeper.Run(ctx) })
 	parts.Go(func() error { return signs.Run(ctx) })
 	parts.Go(func() error { return counter.Run(ctx) })
+	parts.Go(func() error { return processes.Run(ctx) })
 	parts.Go(func() error { return server.Run(ctx, l) })
 	err = parts.Wait()
 	closePool() // last: Runs that end use it to clean up

@@ -16,6 +16,7 @@ func TestRoles(t *testing.T) {
 		PanelRead: "owner admin viewer", ServerRead: "owner admin viewer", AppRead: "owner admin viewer",
 		VariableRead: "owner admin viewer", DeploymentRead: "owner admin viewer", BalancerRead: "owner admin viewer",
 		RunRead: "owner admin viewer", LogRead: "owner admin", ServerWrite: "owner admin", AppWrite: "owner admin", VariableWrite: "owner admin",
+		ProcessRead: "owner admin viewer", ProcessWrite: "owner admin",
 		VariableReveal: "owner admin", DeploymentWrite: "owner admin", BalancerWrite: "owner admin",
 		RunCancel: "owner admin", AuditRead: "owner admin", UserWrite: "owner", DatabaseRead: "owner admin viewer", DatabaseWrite: "owner admin",
 	}

@@ -24,6 +24,8 @@ const (
 	LogRead         Permission = "log.read" // what apps and Nginx write: it may hold what visitors sent
 	DatabaseRead    Permission = "database.read"
 	DatabaseWrite   Permission = "database.write"
+	ProcessRead     Permission = "process.read" // processes and cron entries
+	ProcessWrite    Permission = "process.write"
 	RunRead         Permission = "run.read"
 	RunCancel       Permission = "run.cancel"
 	AuditRead       Permission = "audit.read"
@@ -34,16 +36,16 @@ const (
 func Permissions() []Permission {
 	return []Permission{
 		PanelRead, ServerRead, ServerWrite, AppRead, AppWrite, VariableRead, VariableWrite, VariableReveal,
-		DeploymentRead, DeploymentWrite, BalancerRead, BalancerWrite, DatabaseRead, DatabaseWrite, LogRead, RunRead, RunCancel, AuditRead, UserWrite,
+		DeploymentRead, DeploymentWrite, BalancerRead, BalancerWrite, DatabaseRead, DatabaseWrite, ProcessRead, ProcessWrite, LogRead, RunRead, RunCancel, AuditRead, UserWrite,
 	}
 }
 
 // Allow tells whether the role may. What is not listed here is denied.
 func Allow(role plane.Role, p Permission) bool {
 	switch p {
-	case PanelRead, ServerRead, AppRead, VariableRead, DeploymentRead, BalancerRead, DatabaseRead, RunRead:
+	case PanelRead, ServerRead, AppRead, VariableRead, DeploymentRead, BalancerRead, DatabaseRead, ProcessRead, RunRead:
 		return role == plane.RoleViewer || role == plane.RoleAdmin || role == plane.RoleOwner
-	case ServerWrite, AppWrite, VariableWrite, VariableReveal, DeploymentWrite, BalancerWrite, DatabaseWrite, LogRead, RunCancel, AuditRead:
+	case ServerWrite, AppWrite, VariableWrite, VariableReveal, DeploymentWrite, BalancerWrite, DatabaseWrite, ProcessWrite, LogRead, RunCancel, AuditRead:
 		return role == plane.RoleAdmin || role == plane.RoleOwner
 	case UserWrite:
 		return role == plane.RoleOwner

@@ -268,6 +268,7 @@ func (c *Control) ChangeAppSeen(ctx context.Context, actor plane.Actor, name str
 		if err := cmp.Or(refuseLeaving(app), seen.still(SeenApp(app))); err != nil {
 			return err
 		}
+		zone := app.Spec.Timezone().String()
 		ch.apply(&app)
 		if err := c.checkApp(app); err != nil {
 			return err
@@ -278,10 +279,16 @@ func (c *Control) ChangeAppSeen(ctx context.Context, actor plane.Actor, name str
 		if err := tx.UpdateApp(ctx, app); err != nil {
 			return err
 		}
+		if zone != app.Spec.Timezone().String() {
+			if err := c.resetClocks(ctx, tx, actor, app); err != nil {
+				return err
+			}
+		}
 		_, err = tx.RaiseTree(ctx, app.ServerID)
 		return err
 	})
 	c.hub.Publish(TopicTree)
+	c.hub.Publish(TopicQueue)
 	return app, err
 }
 

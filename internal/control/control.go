@@ -49,6 +49,7 @@ type Config struct {
 	Insecure bool   // let http, git and file repositories through
 	Checker  Checker
 	Logs     LogReader
+	Seer     ProcessChecker
 	Patience time.Duration // how long a verb about traffic waits until it is in force; 0 means 10 s
 	Log      *slog.Logger
 	Kinds    plane.Kinds
@@ -68,6 +69,7 @@ type Control struct {
 	insecure bool
 	checker  Checker
 	logs     LogReader
+	seer     ProcessChecker
 	patience time.Duration
 	log      *slog.Logger
 	kinds    plane.Kinds
@@ -79,7 +81,7 @@ type Control struct {
 func New(c Config) *Control {
 	return &Control{
 		store: c.Store, box: c.Box, hub: c.Hub, surveyor: c.Surveyor, now: c.Now,
-		panelID: c.PanelID, panelKey: c.PanelKey, insecure: c.Insecure, log: c.Log, checker: c.Checker, logs: c.Logs, patience: cmp.Or(c.Patience, 10*time.Second),
+		panelID: c.PanelID, panelKey: c.PanelKey, insecure: c.Insecure, log: c.Log, checker: c.Checker, seer: c.Seer, logs: c.Logs, patience: cmp.Or(c.Patience, 10*time.Second),
 		door: newDoor(c), kinds: c.Kinds, sources: c.Sources,
 	}
 }

@@ -111,6 +111,9 @@ func (c *Control) DisableBalancer(ctx context.Context, actor plane.Actor, app st
 		if err := cmp.Or(refuseLeaving(a), mayDisable(a, backends, w), refuseTwice(ctx, tx, a, plane.RunDisable)); err != nil {
 			return err
 		}
+		if err := refuseOwners(ctx, tx, a, backends, w); err != nil {
+			return err
+		}
 		servers, err := serversOf(ctx, tx, a.ID)
 		if err != nil {
 			return err
@@ -120,6 +123,23 @@ func (c *Control) DisableBalancer(ctx context.Context, actor plane.Actor, app st
 	})
 	c.hub.Publish(TopicQueue)
 	return run, err
+}
+
+// refuseOwners is refuseOwner for every backend that would be removed.
+func refuseOwners(ctx context.Context, tx *store.Tx, a plane.App, backends []plane.Backend, w DisableWish) error {
+	for _, b := range backends {
+		if b.Primary || b.Removing || !w.RemoveBackends {
+			continue
+		}
+		s, err := tx.Server(ctx, b.ServerID)
+		if err != nil {
+			return err
+		}
+		if err := refuseOwner(ctx, tx, a, s.ID, s.Name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // mayDisable lets it be asked again while backends are still to be removed.

@@ -182,6 +182,9 @@ func (c *Control) leave(ctx context.Context, tx *store.Tx, a plane.App, b plane.
 	if b.Removing {
 		return nil
 	}
+	if err := refuseOwner(ctx, tx, a, b.ServerID, server); err != nil {
+		return err
+	}
 	if err := mayLeave(ctx, tx, a, b, server, yes); err != nil {
 		return err
 	}

@@ -56,7 +56,10 @@ func (a *addition) do(ctx context.Context) error {
 	if err := a.keepAtBoot(ctx); err != nil {
 		return err
 	}
-	return a.place(ctx)
+	if err := a.place(ctx); err != nil {
+		return err
+	}
+	return a.bringProcesses(ctx, a.run.AppID, []recipe.Seat{a.seat}, a.live)
 }
 
 func (a *addition) load(ctx context.Context) error {
@@ -254,8 +257,13 @@ func (a *addition) failed(ctx context.Context, tx *store.Tx, state plane.RunStat
 	if err != nil {
 		return err
 	}
-	if b.Placed {
-		return nil // it got there; only the panel did not see the end
+	if b.Placed { // it got there; only the panel did not see the end
+		if all, err := tx.Processes(ctx, a.run.AppID); err != nil || len(all) == 0 || state != plane.RunInterrupted {
+			return err
+		}
+		return carryOn(ctx, tx, plane.Run{
+			Kind: plane.RunProcesses, AppID: a.run.AppID, Servers: a.run.Servers, Locks: []string{plane.AppLock(a.run.AppID)}, Actor: a.run.Actor, CreatedAt: a.Now().UTC(),
+		})
 	}
 	h := b.Health
 	h.State, h.Since = plane.BackendDeploying, a.Now().UTC()

@@ -54,6 +54,9 @@ func (d *deployment) do(ctx context.Context) error {
 	case err != nil:
 		return errors.Join(err, d.switchBack(ctx))
 	}
+	if err := d.renewProcesses(ctx); err != nil {
+		return err
+	}
 	return d.retire(ctx)
 }
 

@@ -114,6 +114,8 @@ func (j *job) executor() (executor, error) {
 		return &repair{addition: addition{job: j}}, nil
 	case plane.RunLeave:
 		return &leave{job: j}, nil
+	case plane.RunProcesses:
+		return &processes{job: j}, nil
 	case plane.RunDisable:
 		return &disable{job: j}, nil
 	case plane.RunCreateDatabase:

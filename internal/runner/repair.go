@@ -38,7 +38,10 @@ func (r *repair) do(ctx context.Context) error {
 	if err := r.startAnew(ctx); err != nil {
 		return err
 	}
-	return r.comeBack(ctx, a.Enable)
+	if err := r.comeBack(ctx, a.Enable); err != nil {
+		return err
+	}
+	return r.bringProcesses(ctx, r.run.AppID, []recipe.Seat{r.seat}, r.live)
 }
 
 // reach is the preflight; the primary has no way to itself to measure.

@@ -63,10 +63,11 @@ func sameBuild(a, b plane.Spec) bool {
 	return a.Root == b.Root && slices.Equal(a.Build, b.Build) && maps.Equal(whileBuilding(a.Options), whileBuilding(b.Options))
 }
 
-// whileBuilding leaves out the option that matters only to what runs.
+// whileBuilding leaves out the options that matter only to what runs.
 func whileBuilding(options map[string]string) map[string]string {
 	rest := maps.Clone(options)
 	delete(rest, plane.OptionDrain)
+	delete(rest, plane.OptionTimezone)
 	return rest
 }
 

@@ -91,6 +91,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	var all sync.WaitGroup
 	all.Go(func() { r.steerer.run(ctx) })
 	all.Go(func() { r.watchLeases(ctx) })
+	all.Go(func() { r.watchStrays(ctx) })
 	for range r.Parallel {
 		all.Go(func() { r.work(ctx) })
 	}
