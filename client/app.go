@@ -44,7 +44,7 @@ type AppWish struct {
 	RunOnce    []string          `json:"run_once,omitempty" nullable:"false" doc:"shell lines, once per deployment on the primary"`
 	Root       string            `json:"root,omitempty"`
 	HealthPath string            `json:"health_path,omitempty"`
-	Options    map[string]string `json:"options,omitempty"`
+	Options    map[string]string `json:"options,omitempty" doc:"drain; timezone of cron entries; shared: paths kept across releases on each server, not shared between servers"`
 	NoDeploy   bool              `json:"no_deploy,omitempty"`
 }
 

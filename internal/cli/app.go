@@ -198,7 +198,11 @@ func appRows(a client.App) [][]string {
 		{"live release", or(liveRelease(a))}, {"variables", unapplied(a)},
 	}
 	for _, name := range slices.Sorted(maps.Keys(a.Options)) {
-		out = append(out, []string{"option", name + "=" + a.Options[name]})
+		text := name + "=" + a.Options[name]
+		if name == "shared" {
+			text += " (kept across releases on each server; not shared between servers)"
+		}
+		out = append(out, []string{"option", text})
 	}
 	for _, folder := range a.Shared {
 		out = append(out, []string{"shared folder", folder + " (on each server for itself, not shared between servers)"})

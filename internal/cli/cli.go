@@ -71,7 +71,7 @@ func New(s Streams, app App) *cobra.Command {
 	sh := &shell{Streams: s, lines: bufio.NewReader(s.In), app: app}
 	root := group("serverplane", "A control panel for your own servers",
 		sh.serve(), sh.admin(), sh.login(), sh.server(), sh.application(), sh.env(), sh.deploy(), sh.deployment(),
-		sh.balancer(), sh.backend(), sh.database(), sh.run(), sh.audit(), sh.user(), sh.token(), sh.version(),
+		sh.balancer(), sh.backend(), sh.process(), sh.cron(), sh.database(), sh.run(), sh.audit(), sh.user(), sh.token(), sh.version(),
 	)
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetIn(s.In)

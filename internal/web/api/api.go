@@ -35,6 +35,7 @@ type Control interface {
 	HistoryVerbs
 	LogVerbs
 	ServedVerbs
+	ProcessVerbs
 	RunVerbs
 	AuditVerbs
 	UserVerbs
@@ -80,6 +81,7 @@ func New(mux *http.ServeMux, c Config) *API {
 	a.routeHistory()
 	a.routeLogs()
 	a.routeServed()
+	a.routeProcesses()
 	a.routeRuns()
 	a.routeAudits()
 	a.routeUsers()

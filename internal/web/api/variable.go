@@ -64,14 +64,7 @@ func (a *API) unsetVariables(ctx context.Context, actor plane.Actor, in *variabl
 
 func (a *API) applyVariables(ctx context.Context, actor plane.Actor, in *NamePath) (*maybeWorkOutput, error) {
 	run, err := a.control.ApplyVariables(ctx, actor, in.Name)
-	if err != nil || run == nil {
-		return &maybeWorkOutput{Status: 200}, err
-	}
-	work, err := a.work(ctx, actor, *run)
-	if err != nil {
-		return nil, err
-	}
-	return &maybeWorkOutput{Status: 202, Body: client.MaybeWork{Run: &work.Body.Run}}, nil
+	return a.maybeWork(ctx, actor, run, err)
 }
 
 // maskedVariable drops the value even if the verb had handed one out.

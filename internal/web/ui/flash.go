@@ -7,15 +7,17 @@ const flashCookie = "serverplane-done"
 // flashes are the messages a form may leave for the page that comes next. They
 // are fixed, so that nobody can put words of theirs on a page.
 var flashes = map[string]string{
-	"signed-out": "You are signed out.",
-	"variables":  "Kept. In force with the next deployment, or at once with Apply now.",
-	"removed":    "Removed.",
-	"saved":      "Saved.",
-	"surveyed":   "Looked again. What was found is below; nothing was changed.",
-	"in-force":   "Done, and in force at the entry.",
-	"unchanged":  "Nothing was changed: it is so already.",
-	"goes-on":    "Wished, but not in force yet: this Run goes on with it.",
-	"cancelling": "Asked to stop. What is under way is brought to a safe end first.",
+	"signed-out":       "You are signed out.",
+	"variables":        "Kept. In force with the next deployment, or at once with Apply now.",
+	"removed":          "Removed.",
+	"looked":           "Looked just now.",
+	"first-deployment": "Kept. The app's first deployment starts it.",
+	"saved":            "Saved.",
+	"surveyed":         "Looked again. What was found is below; nothing was changed.",
+	"in-force":         "Done, and in force at the entry.",
+	"unchanged":        "Nothing was changed: it is so already.",
+	"goes-on":          "Wished, but not in force yet: this Run goes on with it.",
+	"cancelling":       "Asked to stop. What is under way is brought to a safe end first.",
 }
 
 // setFlash leaves a message for the next page this browser gets.

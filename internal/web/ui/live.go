@@ -53,6 +53,7 @@ func (u *UI) liveParts() map[string]live {
 		"deployments": {auth.DeploymentRead, "deployments.html", always(control.TopicQueue), u.loadDeployments, nil},
 		"deployment": {auth.DeploymentRead, "deployment.html", func(of string) []string { return readDeploymentOf(of).topics() },
 			u.loadDeployment, u.tailDeployment},
+		"processes":     {auth.ProcessRead, "processes.html", always(control.TopicQueue, topicProcesses), u.loadProcesses, nil},
 		"servers":       {auth.ServerRead, "servers.html", always(control.TopicQueue), u.loadServers, nil},
 		"server":        {auth.ServerRead, "server.html", always(control.TopicQueue), u.loadServer, nil},
 		"load-balancer": {auth.BalancerRead, "load-balancer.html", always(control.TopicQueue, topicHealth, control.TopicServed), u.loadBalancer, nil},

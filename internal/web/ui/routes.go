@@ -64,6 +64,14 @@ func (u *UI) Routes() []Route {
 		{"POST", "/apps/{name}/environment/apply", auth.VariableWrite, u.applyVariables},
 
 		{"GET", "/apps/{name}/logs", auth.LogRead, u.logs},
+		{"GET", "/apps/{name}/processes", auth.ProcessRead, u.processes},
+		{"POST", "/apps/{name}/processes/check", auth.ProcessWrite, u.checkProcesses},
+		{"GET", "/apps/{name}/processes/new/{kind}", auth.ProcessWrite, u.newProcess},
+		{"POST", "/apps/{name}/processes/new/{kind}", auth.ProcessWrite, u.createProcess},
+		{"GET", "/apps/{name}/processes/{kind}/{process}", auth.ProcessWrite, u.process},
+		{"POST", "/apps/{name}/processes/{kind}/{process}", auth.ProcessWrite, u.setProcess},
+		{"POST", "/apps/{name}/processes/{kind}/{process}/move", auth.ProcessWrite, u.moveProcess},
+		{"POST", "/apps/{name}/processes/{kind}/{process}/remove", auth.ProcessWrite, u.removeProcess},
 
 		{"GET", "/apps/{name}/load-balancer", auth.BalancerRead, u.balancer},
 		{"POST", "/apps/{name}/load-balancer/enable", auth.BalancerWrite, u.enableBalancer},

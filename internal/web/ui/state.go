@@ -15,11 +15,11 @@ type Badge struct {
 
 // looks says how each state of product.md looks; one that is not listed looks unknown.
 var looks = map[string]string{
-	"ready": "good", "healthy": "good", "live": "good", "completed": "good", "succeeded": "good", "on": "good", "in force": "good",
+	"ready": "good", "healthy": "good", "live": "good", "completed": "good", "succeeded": "good", "on": "good", "in force": "good", "waiting": "good",
 	"queued": "busy", "running": "busy", "pending": "busy", "provisioning": "busy", "creating": "busy", "deploying": "busy", "preparing": "busy",
 	"switching": "busy", "verifying": "busy", "applying": "busy", "removing": "busy", "cancelling": "busy",
 	"reverted": "warn", "interrupted": "warn", "warning": "warn",
-	"failed": "bad", "unhealthy": "bad", "unreachable": "bad",
+	"failed": "bad", "unhealthy": "bad", "unreachable": "bad", "stopped": "bad",
 	"off": "off", "new": "off", "cancelled": "off",
 	"unknown": "unknown",
 }
@@ -27,6 +27,9 @@ var looks = map[string]string{
 // badge takes any of the domain's states, or text.
 func badge(state any) Badge {
 	text := fmt.Sprint(state)
+	if state == plane.ProcessRunning { // what a Run does for a while, a process should do for ever
+		return Badge{Text: text, Look: "good"}
+	}
 	if look := looks[text]; look != "" {
 		return Badge{Text: text, Look: look}
 	}
@@ -41,6 +44,7 @@ var labels = map[string]string{
 	string(plane.RunRestore): "Restore database", string(plane.RunDropDatabase): "Remove database",
 	string(plane.RunSteer): "Change traffic", string(plane.RunRepair): "Repair backend", string(plane.RunLeave): "Remove backend",
 	string(plane.FirewallManage): "managed: only SSH and what apps need", string(plane.FirewallKeepOpen): "managed, and open what was open before",
+	string(plane.RunProcesses):  "Start and stop processes",
 	string(plane.FirewallLeave): "left alone: open yourself what apps need",
 	string(plane.RoundRobin):    "Round robin", string(plane.LeastConnections): "Least connections", string(plane.IPHash): "IP hash",
 }

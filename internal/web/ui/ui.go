@@ -38,6 +38,7 @@ type Control interface {
 	LogVerbs
 	DatabaseVerbs
 	BackupVerbs
+	ProcessVerbs
 	PeopleVerbs
 	AccountVerbs
 }

@@ -51,7 +51,7 @@ var roles = []plane.Role{plane.RoleOwner, plane.RoleAdmin, plane.RoleViewer}
 
 // fill makes an address out of a route's pattern.
 func fill(pattern string) string {
-	return strings.NewReplacer("{$}", "", "/users/{id}", "/users/usr_1", "{name}", "web", "{id}", "run_1", "{server}", "s1", "{database}", "shop").Replace(pattern)
+	return strings.NewReplacer("{$}", "", "/users/{id}", "/users/usr_1", "{name}", "web", "{id}", "run_1", "{server}", "s1", "{database}", "shop", "{kind}", "process", "{process}", "mail").Replace(pattern)
 }
 
 // Every route of the dashboard, as nobody and as every role.
