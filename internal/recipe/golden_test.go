@@ -152,6 +152,37 @@ func TestPrepare(t *testing.T) {
 	}
 }
 
+// TestProcesses holds every file of an app's processes on a server, and the play.
+func TestProcesses(t *testing.T) {
+	a := app()
+	a.Spec.Options = map[string]string{plane.OptionTimezone: "Europe/Berlin"}
+	mail := plane.Process{Name: "mail", Kind: plane.Worker, Command: "node worker.js; echo \"$X\" 'ü' > /dev/null", On: plane.OnAll, Count: 2}.WithDefaults()
+	tick := plane.Process{Name: "tick", Kind: plane.Cron, Command: "node tick.js", On: plane.OnOne, Schedule: "*/20 8-17 * * mon-fri"}.WithDefaults()
+	play, err := recipe.Processes("run_aaaaaaaaaaaaaaaa", a, 7, []recipe.Bench{
+		{Seat: seat(1), Plan: plan(), Processes: []plane.Process{mail, tick}}, {Seat: seat(2)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "play-processes.txt", describe(t, play))
+	golden(t, "processes-s1.tar.txt", listing(t, play.Files[0].Content))
+	if text := listing(t, play.Files[1].Content); text != "" {
+		t.Errorf("a server where nothing belongs gets %s", text)
+	}
+}
+
+// Whatever a person's command says, it is one quoted word of one script.
+func TestProcessCommandsAreRefusedOrCarriedWhole(t *testing.T) {
+	p := plane.Process{Name: "mail", Kind: plane.Worker, Command: "a\x00b", On: plane.OnAll}.WithDefaults()
+	if err := recipe.CheckProcess(app(), server(1), p); plane.CodeOf(err) != plane.CodeInvalid {
+		t.Errorf("%v", err)
+	}
+	p.Command = "echo hi"
+	if err := recipe.CheckProcess(app(), server(1), p); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestOtherPlays(t *testing.T) {
 	foreign := server(3)
 	foreign.Adopt, foreign.Survey = true, plane.Survey{SSHPort: 2222, Listening: []plane.Socket{

@@ -1,0 +1,247 @@
+package runner
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/serverplane/serverplane/internal/ansible"
+	"github.com/serverplane/serverplane/internal/plane"
+	"github.com/serverplane/serverplane/internal/store"
+)
+
+// benched is a balanced app with a process; the stand-in says that all units
+// asked for run.
+type benched struct {
+	*balanced
+	mail plane.Process
+
+	mu    sync.Mutex
+	plays []string // "s1:mail s2:" host by host, in the order of plays
+	fail  map[string]string
+}
+
+func newBenched(t *testing.T, backends int) *benched {
+	t.Helper()
+	b := &benched{fail: map[string]string{}}
+	b.balanced = newBalanced(t, backends, func(command string) (string, bool) {
+		if !strings.Contains(command, "StateChangeTimestamp") {
+			return `{"result":"applied"}`, false
+		}
+		var looks []map[string]any
+		for _, word := range strings.Fields(command) {
+			if strings.HasPrefix(word, "sp-web_") {
+				looks = append(looks, map[string]any{"unit": word, "load": "loaded", "active": "active", "sub": "running", "since": time.Now().Unix()})
+			}
+		}
+		raw, _ := json.Marshal(looks)
+		return string(raw), false
+	})
+	b.mail = plane.Process{
+		ID: plane.NewID(plane.PrefixProcess), AppID: b.app.ID, Name: "mail", Kind: plane.Worker, Command: "node worker.js", On: plane.OnOne,
+		OwnerID: b.backends[0].ServerID, HolderID: b.backends[0].ServerID, CreatedAt: time.Now().UTC(), ChangedAt: time.Now().UTC(),
+	}.WithDefaults()
+	b.write(func(tx *store.Tx) error { return tx.CreateProcess(b.ctx, b.mail) })
+	return b
+}
+
+// stage carries plays out by noting them; a host named in fail fails once.
+func (b *benched) stage() *stage {
+	return &stage{play: func(_ context.Context, p ansible.Play, _ func(ansible.Event)) (ansible.Outcome, error) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		out := allWell(p)
+		var told []string
+		for _, h := range p.Hosts {
+			told = append(told, fmt.Sprintf("%s:%d", h.Name, len(h.Vars["run_units"].([]string))))
+			if why := b.fail[h.Name]; why != "" {
+				out.Hosts[h.Name] = ansible.HostResult{Task: "Processes", Message: why}
+				delete(b.fail, h.Name)
+			}
+		}
+		b.plays = append(b.plays, strings.Join(told, " "))
+		return out, nil
+	}}
+}
+
+func (b *benched) process() (got plane.Process) {
+	b.t.Helper()
+	b.write(func(tx *store.Tx) (err error) {
+		got, err = tx.Process(b.ctx, b.app.ID, "mail")
+		return err
+	})
+	return got
+}
+
+func (b *benched) states() (got []plane.ProcessStatus) {
+	b.t.Helper()
+	b.write(func(tx *store.Tx) (err error) {
+		got, err = tx.ProcessStatuses(b.ctx, b.app.ID)
+		return err
+	})
+	return got
+}
+
+func (b *benched) moveTo(n int, args string) plane.Run {
+	b.t.Helper()
+	p := b.process()
+	p.OwnerID = b.backends[n].ServerID
+	b.write(func(tx *store.Tx) error { return tx.UpdateProcess(b.ctx, p) })
+	r := plane.Run{
+		ID: plane.NewID(plane.PrefixRun), Kind: plane.RunProcesses, AppID: b.app.ID, Locks: []string{plane.AppLock(b.app.ID)}, CreatedAt: time.Now().UTC(), Args: json.RawMessage(args),
+	}
+	b.write(func(tx *store.Tx) error { return tx.Enqueue(b.ctx, r) })
+	return r
+}
+
+func TestMoveStopsProvesAndOnlyThenStarts(t *testing.T) {
+	b := newBenched(t, 2)
+	run := b.moveTo(1, "")
+	b.started(b.stage())
+	r, _ := b.ended(run.ID)
+	if want := []string{"s1:0", "s1:0 s2:1"}; r.State != plane.RunSucceeded || !slices.Equal(b.plays, want) {
+		t.Errorf("%s (%s): plays %q, want %q", r.State, r.Reason, b.plays, want)
+	}
+	p, states := b.process(), b.states()
+	if p.OwnerID != b.backends[1].ServerID || p.HolderID != p.OwnerID {
+		t.Errorf("%+v", p)
+	}
+	if len(states) != 1 || states[0].ServerID != p.OwnerID || states[0].State != plane.ProcessRunning {
+		t.Errorf("%+v", states)
+	}
+}
+
+func TestMoveThatCannotStopTheOldStartsNothing(t *testing.T) {
+	b := newBenched(t, 2)
+	b.fail["s1"] = "could not be stopped"
+	run := b.moveTo(1, "")
+	b.started(b.stage())
+	r, _ := b.ended(run.ID)
+	if r.State != plane.RunFailed || !strings.Contains(r.Reason, "nothing was moved") || !slices.Equal(b.plays, []string{"s1:0"}) {
+		t.Errorf("%s: %s; plays %q", r.State, r.Reason, b.plays)
+	}
+	if p := b.process(); p.OwnerID != b.backends[0].ServerID || p.HolderID != p.OwnerID {
+		t.Errorf("the owner is another: %+v", p)
+	}
+}
+
+// away closes the SSH port of a backend's server.
+func (b *benched) away(n int) {
+	b.t.Helper()
+	b.write(func(tx *store.Tx) error {
+		s, err := tx.Server(b.ctx, b.backends[n].ServerID)
+		if err != nil {
+			return err
+		}
+		s.SSHPort = 1
+		return tx.UpdateServer(b.ctx, s)
+	})
+}
+
+func TestMoveFromAnOwnerThatIsAway(t *testing.T) {
+	b := newBenched(t, 3)
+	p := b.mail
+	p.OwnerID, p.HolderID = b.backends[1].ServerID, b.backends[1].ServerID
+	b.write(func(tx *store.Tx) error { return tx.UpdateProcess(b.ctx, p) })
+	b.away(1)
+	run := b.moveTo(2, "")
+	b.started(b.stage())
+	r, _ := b.ended(run.ID)
+	if r.State != plane.RunFailed || !strings.Contains(r.Reason, "--anyway") || len(b.plays) != 0 {
+		t.Errorf("%s: %s; plays %q", r.State, r.Reason, b.plays)
+	}
+	if now := b.process(); now.OwnerID != p.OwnerID || now.HolderID != p.OwnerID {
+		t.Errorf("it moved by itself: %+v", now)
+	}
+
+	run = b.moveTo(2, `{"anyway":true}`)
+	b.hub.Publish(topicQueue)
+	b.fail["s2"] = "cannot be reached" // as Ansible has it
+	b.ended(run.ID)
+	now := b.process()
+	if now.OwnerID != b.backends[2].ServerID || now.HolderID != now.OwnerID || !slices.Equal(b.plays, []string{"s1:0 s2:0 s3:1"}) {
+		t.Errorf("%+v; plays %q", now, b.plays)
+	}
+	strays := 0
+	for _, s := range b.states() {
+		if s.Stray && s.ServerID == p.OwnerID && s.State == plane.ProcessUnknown {
+			strays++
+		}
+	}
+	if strays != 1 {
+		t.Errorf("the old owner is not asked to stop it when it returns: %+v", b.states())
+	}
+}
+
+func TestMoveToAServerThatIsAwayStopsNothing(t *testing.T) {
+	b := newBenched(t, 2)
+	b.away(1)
+	run := b.moveTo(1, "")
+	b.started(b.stage())
+	if r, _ := b.ended(run.ID); r.State != plane.RunFailed || len(b.plays) != 0 {
+		t.Errorf("%s: plays %q", r.State, b.plays)
+	}
+	if p := b.process(); p.OwnerID != b.backends[0].ServerID {
+		t.Errorf("%+v", p)
+	}
+}
+
+// The panel died after the old one was proven to have stopped: its next life
+// carries the move on, though it may run nowhere meanwhile.
+func TestMoveOfALostPanelIsCarriedOn(t *testing.T) {
+	b := newBenched(t, 2)
+	b.moveTo(1, "")
+	p := b.process()
+	p.HolderID = ""
+	b.write(func(tx *store.Tx) error {
+		if err := tx.UpdateProcess(b.ctx, p); err != nil {
+			return err
+		}
+		_, _, err := tx.Claim(b.ctx, "ins_one", time.Now().UTC(), time.Hour)
+		return err
+	})
+	b.started(b.stage())
+	deadline := time.Now().Add(20 * time.Second)
+	for b.process().HolderID == "" || len(b.states()) == 0 {
+		if time.Now().After(deadline) {
+			t.Fatalf("the move was not carried on: %+v", b.process())
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if got := b.process(); got.HolderID != b.backends[1].ServerID || !slices.Equal(b.plays, []string{"s1:0 s2:1"}) {
+		t.Errorf("%+v, plays %q", got, b.plays)
+	}
+}
+
+func TestRemovedProcessIsForgottenWhenItIsGoneEverywhere(t *testing.T) {
+	b := newBenched(t, 2)
+	p := b.mail
+	p.Removing = true
+	b.write(func(tx *store.Tx) error { return tx.UpdateProcess(b.ctx, p) })
+	b.fail["s2"] = "no room"
+	queue := func() plane.Run {
+		r := plane.Run{ID: plane.NewID(plane.PrefixRun), Kind: plane.RunProcesses, AppID: b.app.ID, Locks: []string{plane.AppLock(b.app.ID)}, CreatedAt: time.Now().UTC()}
+		b.write(func(tx *store.Tx) error { return tx.Enqueue(b.ctx, r) })
+		b.hub.Publish(topicQueue)
+		return r
+	}
+	first := queue()
+	b.started(b.stage())
+	if r, _ := b.ended(first.ID); r.State != plane.RunFailed || !b.process().Removing {
+		t.Errorf("%s: %s", r.State, r.Reason)
+	}
+	if r, _ := b.ended(queue().ID); r.State != plane.RunSucceeded {
+		t.Errorf("%s: %s", r.State, r.Reason)
+	}
+	b.write(func(tx *store.Tx) error {
+		if all, err := tx.Processes(b.ctx, b.app.ID); err != nil || len(all) > 0 {
+			t.Errorf("%+v, %v", all, err)
+		}
+		return nil
+	})
+}
