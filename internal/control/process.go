@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/serverplane/serverplane/internal/auth"
 	"github.com/serverplane/serverplane/internal/plane"
 	"github.com/serverplane/serverplane/internal/recipe"
 	"github.com/serverplane/serverplane/internal/store"
@@ -271,7 +272,7 @@ func (c *Control) namedProcess(ctx context.Context, tx *store.Tx, kind plane.Pro
 }
 
 // Processes lists an app's processes, or its cron entries, by name.
-func (c *Control) Processes(ctx context.Context, _ plane.Actor, kind plane.ProcessKind, app string) ([]ProcessView, error) {
+func (c *Control) Processes(ctx context.Context, actor plane.Actor, kind plane.ProcessKind, app string) ([]ProcessView, error) {
 	return read(ctx, c.store, func(tx *store.Tx) ([]ProcessView, error) {
 		a, err := appByName(ctx, tx, app)
 		if err != nil {
@@ -287,8 +288,21 @@ func (c *Control) Processes(ctx context.Context, _ plane.Actor, kind plane.Proce
 				views = append(views, ProcessView{Process: p})
 			}
 		}
-		return views, c.seeProcesses(ctx, tx, a, views)
+		err = c.seeProcesses(ctx, tx, a, views)
+		if !auth.Allow(actor.Role, auth.LogRead) {
+			hideLines(views)
+		}
+		return views, err
 	})
+}
+
+// hideLines takes away what processes wrote: it may hold what visitors sent.
+func hideLines(views []ProcessView) {
+	for _, v := range views {
+		for i := range v.States {
+			v.States[i].Lines = ""
+		}
+	}
 }
 
 // seeProcesses adds to each process its owner's name and its states.

@@ -190,6 +190,28 @@ func TestAnOwnerIsNotRemovedWithItsBackend(t *testing.T) {
 	}
 }
 
+// What a process wrote may hold what visitors sent: it is for those who may read logs.
+func TestLastLinesAreForThoseWhoMayReadLogs(t *testing.T) {
+	p, a := twoBackends(t)
+	if _, err := p.SetProcess(t.Context(), ann, plane.Worker, "web", "mail", mail()); err != nil {
+		t.Fatal(err)
+	}
+	p.held(a)
+	p.write(func(ctx context.Context, tx *store.Tx) error {
+		m, err := tx.Process(ctx, a.ID, "mail")
+		if err != nil {
+			return err
+		}
+		return tx.SetProcessStatus(ctx, plane.ProcessStatus{ProcessID: m.ID, ServerID: a.ServerID, State: plane.ProcessFailed, Since: day, CheckedAt: day, Lines: "from a visitor"})
+	})
+	for role, want := range map[plane.Role]string{plane.RoleOwner: "from a visitor", plane.RoleViewer: ""} {
+		got, err := p.Processes(t.Context(), plane.Actor{Role: role}, plane.Worker, "web")
+		if err != nil || len(got) != 1 || len(got[0].States) != 1 || got[0].States[0].Lines != want {
+			t.Errorf("%s: %+v, %v", role, got, err)
+		}
+	}
+}
+
 func TestCronFollowsTheAppsClock(t *testing.T) {
 	p, _ := twoBackends(t)
 	if _, err := p.SetProcess(t.Context(), ann, plane.Cron, "web", "tick", control.ProcessWish{Command: "x", On: plane.OnAll, Schedule: "30 9 * * *"}); err != nil {

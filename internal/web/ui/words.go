@@ -12,6 +12,8 @@ var deeds = map[string]string{
 	"backend.add": "Backend added", "backend.off": "Backend switched off", "backend.on": "Backend switched on", "backend.remove": "Backend removed",
 	"backend.repair": "Backend repaired", "backend.set": "Share of a backend changed", "env.apply": "Variables applied", "env.reveal": "Variables' values shown",
 	"env.set": "Variables set", "env.unset": "Variables removed", "lb.disable": "Load Balancer disabled", "lb.enable": "Load Balancer enabled",
+	"process.set": "Process set", "process.move": "Process moved", "process.remove": "Process removed", "cron.set": "Cron entry set",
+	"cron.move": "Cron entry moved", "cron.remove": "Cron entry removed",
 	"lb.set": "Load Balancer changed", "panel.set-up": "Panel set up", "run.cancel": "Run cancelled", "server.add": "Server added",
 	"server.provision": "Server prepared again", "server.remove": "Server removed", "session.create": "Signed in", "session.refuse": "Sign-in refused", "session.end": "Signed out",
 	"session.revoke": "Session ended", "token.create": "API token created", "token.revoke": "API token revoked", "user.create": "User created",
