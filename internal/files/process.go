@@ -63,7 +63,8 @@ func (p Process) check() error {
 
 func (p Process) folder() string { return path.Join(ReleaseDir(p.App, p.Release), p.Root) }
 
-// ProcessUnit gives the text of a process's template unit.
+// ProcessUnit gives the text of a process's template unit. It names its slice: instances
+// would get one of their own, which stays when they are gone.
 //
 // The process sees the slot's variables, and on top of them SERVERPLANE_RELEASE,
 // SERVERPLANE_SERVER, SERVERPLANE_PROCESS and SERVERPLANE_INSTANCE.
@@ -72,7 +73,7 @@ func ProcessUnit(p Process) (string, error) {
 		return "", err
 	}
 	return fmt.Sprintf(processHead, "process "+p.Name+" %i", p.App, p.Deployment, "StartLimitIntervalSec=0\n") +
-		"Type=exec\nRestart=always\nRestartSec=2\n" + p.body("_p_", "%i") + "\n[Install]\nWantedBy=multi-user.target\n", nil
+		"Type=exec\nSlice=system.slice\nRestart=always\nRestartSec=2\n" + p.body("_p_", "%i") + "\n[Install]\nWantedBy=multi-user.target\n", nil
 }
 
 // CronRunUnit gives the text of the unit of a cron entry's run.

@@ -38,6 +38,7 @@ def release_of(pid):
 
 
 def lines_of(unit):
+    subprocess.run(["journalctl", "--sync"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     out = subprocess.run(["journalctl", "_SYSTEMD_UNIT=" + unit, "-n", str(LINES), "-o", "cat", "--no-pager"],
                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, errors="replace")
     return out.stdout.strip()[-CHARACTERS:]
