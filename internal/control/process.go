@@ -336,7 +336,8 @@ func (c *Control) seeProcesses(ctx context.Context, tx *store.Tx, a plane.App, v
 				v.Owner = s.Server.Name
 			}
 			at := slices.IndexFunc(states, func(st plane.ProcessStatus) bool { return st.ProcessID == v.ID && st.ServerID == s.Server.ID })
-			if at < 0 && !(v.RunsOn(s.Server.ID) && s.Backend.Placed) {
+			belongs := v.RunsOn(s.Server.ID) && s.Backend.Placed
+			if at < 0 && !belongs {
 				continue
 			}
 			line := ProcessStateView{ServerName: s.Server.Name}

@@ -126,34 +126,38 @@ func (f scheduleField) part(text string) (set, error) {
 	}
 	from, to, ranged := strings.Cut(span, "-")
 	low, high := f.min, f.max
-	switch {
-	case span == "*":
+	if span == "*" {
 		if f.max == 7 {
 			high = 6 // Sunday once
 		}
-	default:
-		var err error
-		if low, err = f.value(from); err != nil {
+		return stepping(low, high, every), nil
+	}
+	var err error
+	if low, err = f.value(from); err != nil {
+		return 0, err
+	}
+	high = low
+	if ranged {
+		if high, err = f.value(to); err != nil {
 			return 0, err
 		}
-		high = low
-		if ranged {
-			if high, err = f.value(to); err != nil {
-				return 0, err
-			}
-		}
-		if stepped && !ranged {
-			return 0, fmt.Errorf("a step needs * or a range before it")
-		}
-		if high < low {
-			return 0, fmt.Errorf("a range must go upwards")
-		}
 	}
+	if stepped && !ranged {
+		return 0, fmt.Errorf("a step needs * or a range before it")
+	}
+	if high < low {
+		return 0, fmt.Errorf("a range must go upwards")
+	}
+	return stepping(low, high, every), nil
+}
+
+// stepping is low, low+step, … up to high.
+func stepping(low, high, step int) set {
 	var out set
-	for n := low; n <= high; n += every {
+	for n := low; n <= high; n += step {
 		out |= 1 << n
 	}
-	return out, nil
+	return out
 }
 
 func (f scheduleField) value(text string) (int, error) {

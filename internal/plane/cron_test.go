@@ -84,7 +84,8 @@ func TestScheduleIsDueAsOthersHaveIt(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := s.Due(at); got != want && !(want && showsTwice(at)) {
+			twice := want && showsTwice(at)
+			if got := s.Due(at); got != want && !twice {
 				t.Fatalf("%q at %s: %t, another program says %t", text, at, got, want)
 			}
 			at = at.Add(time.Minute)
