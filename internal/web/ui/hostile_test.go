@@ -23,7 +23,7 @@ func viewsOf() map[string]view {
 		"backend-new.html": &newBackendView{}, "backend-off.html": &backendView{}, "backend-remove.html": &backendView{}, "backend-share.html": &backendView{},
 		"backend.html": &backendView{}, "database.html": &databasesView{}, "deployment.html": &deploymentView{}, "deployments.html": &deploymentsView{}, "environment.html": &variablesView{},
 		"fail.html": &failView{}, "load-balancer-disable.html": &disableView{}, "load-balancer-settings.html": &balancerSettingsView{},
-		"load-balancer.html": &balancerView{}, "overview.html": &overviewView{}, "run.html": &runView{}, "runs.html": &runsView{},
+		"load-balancer.html": &balancerView{}, "overview.html": &overviewView{}, "process.html": &processView{}, "processes.html": &processesView{}, "run.html": &runView{}, "runs.html": &runsView{},
 		"server-new.html": &newServerView{}, "server.html": &serverView{}, "servers.html": &serversView{}, "setup.html": &setupView{},
 		"sign-in.html": &signInView{}, "user.html": &userView{}, "users.html": &usersView{},
 	}
