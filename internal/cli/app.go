@@ -198,11 +198,7 @@ func appRows(a client.App) [][]string {
 		{"live release", or(liveRelease(a))}, {"variables", unapplied(a)},
 	}
 	for _, name := range slices.Sorted(maps.Keys(a.Options)) {
-		text := name + "=" + a.Options[name]
-		if name == "shared" {
-			text += " (kept across releases on each server; not shared between servers)"
-		}
-		out = append(out, []string{"option", text})
+		out = append(out, []string{"option", name + "=" + a.Options[name]})
 	}
 	for _, folder := range a.Shared {
 		out = append(out, []string{"shared folder", folder + " (on each server for itself, not shared between servers)"})

@@ -8,9 +8,6 @@ import (
 // OptionShared lists the paths inside a release that outlive it on their server.
 const OptionShared = "shared"
 
-// SharedNote is said wherever shared paths are shown.
-const SharedNote = "kept across releases on each server; not shared between servers"
-
 const maxShared = 20
 
 // Shared lists the app's shared paths in order.
