@@ -40,7 +40,7 @@ type browser struct {
 
 	mu       sync.Mutex
 	troubles []string // what may not happen: errors of scripts, refused by the policy, dialogs
-	forgiven string   // what may happen now, such as a panel that does not answer
+	forgiven []string // what may happen now, such as a panel that does not answer
 }
 
 // browse opens a browser. Whoever asks calm at the end holds that nothing was in
@@ -112,16 +112,19 @@ func call[P, R any](b *browser, command cdp.Command[P, R], params P) error {
 func (b *browser) note(text string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !strings.Contains(text, "status of 4") && (b.forgiven == "" || !strings.Contains(text, b.forgiven)) {
-		b.troubles = append(b.troubles, text)
+	for _, f := range append([]string{"status of 4"}, b.forgiven...) {
+		if strings.Contains(text, f) {
+			return
+		}
 	}
+	b.troubles = append(b.troubles, text)
 }
 
-// forgive lets what holds the text happen, until it is called with none.
-func (b *browser) forgive(text string) {
+// forgive lets what holds one of the texts happen, until it is called with none.
+func (b *browser) forgive(texts ...string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.forgiven = text
+	b.forgiven = texts
 }
 
 // calm holds that nothing happened that may not, and that no page got an element
