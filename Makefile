@@ -83,11 +83,12 @@ unit: ## all tests that need no fleet; fuzz seeds run as plain cases
 race: ## the packages that share data between goroutines, under the race detector
 	@$(timed) go test -race $(RACED)
 
-# One package after the other: stories measure, and two fleets on two cores would disturb each other.
+# One package after the other, and those stories alone that count what visitors lose or hold something against the clock:
+# two fleets on two cores would disturb each other. The rest (t.Parallel) run two at a time.
 .PHONY: stories
 stories: setup ## the stories on real servers (root); STORIES=Name runs some
 	@mkdir -p $(OUT)
-	@$(timed) go test -tags e2e -count=1 -timeout 40m -p 1 -v -run '$(STORIES)' ./e2e/... 2>&1 | tee $(OUT)/stories.log
+	@$(timed) go test -tags e2e -count=1 -timeout 80m -p 1 -parallel 2 -v -run '$(STORIES)' ./e2e/... 2>&1 | tee $(OUT)/stories.log
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZ (30s)

@@ -28,6 +28,7 @@ const printable = ` !"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\
 // TestDatabase is one database for all backends: shop on PostgreSQL, blog on
 // MariaDB, both on s1, with backends on s2 and s3; s4 is nobody's.
 func TestDatabase(t *testing.T) {
+	t.Parallel() // nothing here is held against the clock
 	w := newDatabaseWorld(t)
 	for _, story := range []struct {
 		name string

@@ -23,6 +23,7 @@ import (
 // TestPHPFrameworks is WordPress and Laravel as Debian packages them, beside each other on two servers, with a MariaDB
 // on the primary that was made by hand.
 func TestPHPFrameworks(t *testing.T) {
+	t.Parallel() // nothing here is held against the clock
 	packages := append(lab.Packages(), phpPackages()...)
 	config := fleet.Config{Log: os.Stderr, Packages: packages}
 	w := &kindWorld{world: makeWorld(t, config, named(kindServers)...), repos: map[string]*lab.Repository{}}

@@ -32,6 +32,7 @@ var kindServers = []string{"s1", "s2"}
 // TestKinds is one app of each kind, side by side on the same servers. PHP is installed already; Python's runtime is
 // installed by the panel.
 func TestKinds(t *testing.T) {
+	t.Parallel() // nothing here is held against the clock
 	config := fleet.Config{Log: os.Stderr, Packages: append(lab.Packages(), phpPackages()...)}
 	w := &kindWorld{world: makeWorld(t, config, named(kindServers)...), repos: map[string]*lab.Repository{}}
 	for _, story := range []struct {

@@ -29,6 +29,7 @@ const nastyShown = `<script>document.title='owned'</script>^[[31mred^M<U+202E>tu
 // TestLogs: two servers whose logs are read and followed, by command and in a
 // browser; one of them goes away and comes back; nothing is left of a follower.
 func TestLogs(t *testing.T) {
+	t.Parallel() // nothing here is held against the clock
 	w := newEquippedWorld(t, fleet.Spec{Name: "s1"}, fleet.Spec{Name: "s2"})
 	must(t, w.repo.Replace("server.js", "const app = express()", chatty))
 	_, err := w.repo.Commit("says what it is told")

@@ -17,6 +17,7 @@ import (
 // with axe-core, and with the browser's own log; on a panel where much has
 // happened, on an empty one, and on one where every text is hostile.
 func TestPages(t *testing.T) {
+	t.Parallel() // nothing here is held against the clock
 	known := still.Sights(still.Newest{})
 	for _, at := range still.Addresses() {
 		if _, ok := known[at]; !ok {

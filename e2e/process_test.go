@@ -26,6 +26,7 @@ process.on('SIGTERM', () => { say('term'); setTimeout(() => { say('end'); proces
 // TestProcesses is what runs beside the slots: on one backend or on all, by
 // itself or by the clock, through every release, moved, killed, cut off, gone.
 func TestProcesses(t *testing.T) {
+	t.Parallel() // nothing here is held against the clock
 	w := newProcessWorld(t)
 	for _, story := range []struct {
 		name string
