@@ -42,7 +42,7 @@ func (p *Panel) Fill(ctx context.Context, size Size, mark string) error {
 	p.mark = mark
 	return p.store.Write(ctx, func(tx *store.Tx) error {
 		f := &filler{Size: size, Panel: p, tx: tx, mark: mark, now: time.Now().UTC().Truncate(time.Second)}
-		for _, write := range []func(context.Context) error{f.fillServers, f.fillApps, f.fillDatabase, f.fillRuns, f.fillAudits, f.fillPeople} {
+		for _, write := range []func(context.Context) error{f.fillServers, f.fillApps, f.fillDatabase, f.fillProcesses, f.fillRuns, f.fillAudits, f.fillPeople} {
 			if err := write(ctx); err != nil {
 				return err
 			}

@@ -21,8 +21,12 @@ func Sights(n Newest) map[string][]Sight {
 		"/apps/{name}/deployments/{id}": {{"deployment", n.Deployment}},
 		"/apps/{name}/database":         {{"database", app + "/database"}, {"database-none", "/apps/" + Single + "/database"}},
 		"/apps/{name}/logs":             {{"logs", app + "/logs"}},
+		"/apps/{name}/processes":        {{"processes", app + "/processes"}, {"processes-none", "/apps/" + Single + "/processes"}},
 		"/apps/{name}/settings":         {{"app-settings", app + "/settings"}},
 		"/apps/{name}/environment":      {{"environment", app + "/environment"}},
+
+		"/apps/{name}/processes/new/{kind}":       {{"process-new", app + "/processes/new/process"}, {"cron-new", app + "/processes/new/cron"}},
+		"/apps/{name}/processes/{kind}/{process}": {{"process", app + "/processes/process/" + Mailer}, {"cron", app + "/processes/cron/" + Tidier}},
 
 		"/apps/{name}/load-balancer":                          {{"load-balancer", tab}, {"load-balancer-off", "/apps/" + Single + "/load-balancer"}},
 		"/apps/{name}/load-balancer/settings":                 {{"load-balancer-settings", tab + "/settings"}},
