@@ -130,18 +130,19 @@ func additionSteps() []string {
 	return []string{"preflight", "build and start the live commit", "ask the new backend from the entry's place", "keep it at boot", "let it into the upstream"}
 }
 
-// withWaiting adds the steps to come, where they are known.
+// withWaiting adds the steps to come, where they are known. An app with a
+// database has steps of its own between them.
 func withWaiting(r control.RunView, begun []Step) []Step {
-	known := additionSteps()
-	if r.Kind != plane.RunAdd || r.State.Ended() || len(begun) > len(known) {
+	if r.Kind != plane.RunAdd || r.State.Ended() {
 		return begun
 	}
-	for i, s := range begun {
-		if s.Text != known[i] {
-			return begun
+	known, next := additionSteps(), 0
+	for _, s := range begun {
+		if i := slices.Index(known, s.Text); i >= 0 {
+			next = i + 1
 		}
 	}
-	for _, text := range known[len(begun):] {
+	for _, text := range known[next:] {
 		begun = append(begun, Step{Text: text, Look: "off"})
 	}
 	return begun
