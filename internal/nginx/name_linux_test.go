@@ -2,6 +2,7 @@ package nginx_test
 
 import (
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -41,6 +42,20 @@ func TestAnswersNameTheBackendThatGaveThem(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A long address of IPv6 does not fit the bucket that Nginx has for a map's keys by itself.
+func TestNamesOfLongAddressesAreTaken(t *testing.T) {
+	tree := naming(2, nginx.RoundRobin)
+	tree.Sites[0].Entry.Backends[1].A = netip.MustParseAddrPort("[2001:0db8:c0c0:1234:9400:2fff:fe12:3456]:20003")
+	tree.Sites[0].Entry.Backends[1].B = netip.MustParseAddrPort("[2001:0db8:c0c0:1234:9400:2fff:fe12:3456]:20004")
+	start(t, tree) // which tests it first
+	serve(t, "b1", "127.0.0.11:20001", echo("b1"))
+	for range 4 {
+		if a := ask(t, request("GET", front, "")); a.code != 200 || a.header[servedBy][0] != "b1" {
+			t.Errorf("%d by %q", a.code, a.header[servedBy])
+		}
 	}
 }
 

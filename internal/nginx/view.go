@@ -2,8 +2,10 @@ package nginx
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // sharedView is what templates/shared.conf.tmpl sees.
@@ -77,7 +79,7 @@ type entryView struct {
 	Named     []namedView // names of backends by address; empty: answers do not name them
 }
 
-type namedView struct{ Address, Name string }
+type namedView struct{ Key, Name string }
 
 type upstreamView struct {
 	Name      string
@@ -106,10 +108,19 @@ func named(e Entry) []namedView {
 	var all []namedView
 	for _, b := range byID(e.Backends) {
 		if e.NameHeader {
-			all = append(all, namedView{b.A.String(), b.Name}, namedView{b.B.String(), b.Name})
+			all = append(all, namedView{answeredBy(b.A), b.Name}, namedView{answeredBy(b.B), b.Name})
 		}
 	}
 	return all
+}
+
+// answeredBy is the key of a map for an answer from the address. One of IPv6 may be too long for the
+// bucket that Nginx has for a key, and is written as a pattern, which needs none.
+func answeredBy(a netip.AddrPort) string {
+	if a.Addr().Is4() {
+		return "yes " + a.String()
+	}
+	return "~^yes " + strings.NewReplacer("[", `\[`, "]", `\]`).Replace(a.String()) + "$"
 }
 
 func byID(backends []Backend) []Backend {

@@ -23,10 +23,16 @@ func behind(proxies []netip.Prefix, next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		r = r.Clone(context.WithValue(r.Context(), byTLSKey{}, r.Header.Get("X-Forwarded-Proto") == "https"))
+		r = r.Clone(context.WithValue(r.Context(), byTLSKey{}, lastOf(r.Header.Values("X-Forwarded-Proto")) == "https"))
 		r.RemoteAddr = net.JoinHostPort(visitor(proxies, from.Addr(), r.Header.Values("X-Forwarded-For")).String(), "0")
 		next.ServeHTTP(w, r)
 	})
+}
+
+// lastOf is what the nearest proxy wrote; what stands before it may be the visitor's.
+func lastOf(values []string) string {
+	all := strings.Split(strings.Join(values, ","), ",")
+	return strings.TrimSpace(all[len(all)-1])
 }
 
 // visitor is the last address, read from the right, that no trusted proxy has: what

@@ -66,7 +66,8 @@ func TestCookieBehindAProxy(t *testing.T) {
 		trusted []netip.Prefix
 		proto   string
 		secure  bool
-	}{{nil, "https", false}, {prefixes("127.0.0.0/8"), "https", true}, {prefixes("127.0.0.0/8"), "http", false}, {prefixes("10.0.0.0/8"), "https", false}} {
+	}{{nil, "https", false}, {prefixes("127.0.0.0/8"), "https", true}, {prefixes("127.0.0.0/8"), "http", false}, {prefixes("10.0.0.0/8"), "https", false},
+		{prefixes("127.0.0.0/8"), "https, http", false}, {prefixes("127.0.0.0/8"), "http, https", true}} {
 		panel := webtest.New()
 		srv := httptest.NewServer(web.New(web.Config{Control: panel, Pages: panel, Trusted: c.trusted, Log: slog.New(slog.DiscardHandler)}).Handler())
 		req, err := http.NewRequest("POST", srv.URL+"/sign-in", strings.NewReader("email=me%40example.com&password=correct+horse+battery"))

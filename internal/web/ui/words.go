@@ -17,7 +17,8 @@ var deeds = map[string]string{
 	"lb.set": "Load Balancer changed", "panel.set-up": "Panel set up", "run.cancel": "Run cancelled", "server.add": "Server added",
 	"server.provision": "Server prepared again", "server.remove": "Server removed", "session.create": "Signed in", "session.refuse": "Sign-in refused", "session.end": "Signed out",
 	"session.revoke": "Session ended", "token.create": "API token created", "token.revoke": "API token revoked", "user.create": "User created",
-	"user.remove": "User removed", "user.role": "Role changed", "user.password": "Password changed",
+	"user.remove": "User removed", "user.set-role": "Role changed", "user.change-password": "Password changed",
+	"db.create": "Database created", "db.set": "Database changed", "db.backup": "Database dumped", "db.restore": "Database restored", "db.remove": "Database removed",
 }
 
 // deed is an action of the audit log for a person.
@@ -26,7 +27,7 @@ func deed(action string) string {
 		return known
 	}
 	noun, verb, _ := strings.Cut(action, ".")
-	return sentence(noun + ": " + verb)[:len(noun)+2+len(verb)]
+	return strings.TrimSuffix(sentence(noun+": "+verb), ".")
 }
 
 var idPattern = regexp.MustCompile(`^[a-z]{3}_[a-z0-9]{6,32}$`)

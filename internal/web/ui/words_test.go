@@ -17,7 +17,7 @@ func TestAgentsInAFewWords(t *testing.T) {
 }
 
 func TestWordsForPeople(t *testing.T) {
-	for action, want := range map[string]string{"lb.set": "Load Balancer changed", "clock.wind": "Clock: wind", "odd": "Odd: ", "": ": "} {
+	for action, want := range map[string]string{"lb.set": "Load Balancer changed", "user.set-role": "Role changed", "clock.wind": "Clock: wind", "odd": "Odd: ", "": ": ", "x. --y": "X:  y"} {
 		if got := deed(action); got != want {
 			t.Errorf("%q: %q, want %q", action, got, want)
 		}
