@@ -107,6 +107,21 @@ func TestTheEntryLogsWhatNobodyServed(t *testing.T) {
 	}
 }
 
+// What ServerPlane asks is no visit. Only it comes from here by that name.
+func TestOurOwnQuestionsAreNotLogged(t *testing.T) {
+	_, path := logged(t, fleet(1, nginx.RoundRobin))
+	serve(t, "app", "127.0.0.11:20001", nil)
+	for _, agent := range []string{"ServerPlane-Health/1", "ServerPlane-Health/2", ""} {
+		r := request("GET", front+"by-"+strings.ReplaceAll(agent, "/", "-"), "")
+		r.Header.Set("User-Agent", agent)
+		ask(t, r)
+	}
+	all := strings.Join(told(t, path, 2), "")
+	if strings.Contains(all, "by-ServerPlane-Health-1") || !strings.Contains(all, "by-ServerPlane-Health-2") {
+		t.Errorf("logged is\n%s", all)
+	}
+}
+
 // TestAVisitorForgesNothingInTheLog: whatever is sent, a request is one line of printable ASCII
 // with four pairs of quotes.
 func TestAVisitorForgesNothingInTheLog(t *testing.T) {
