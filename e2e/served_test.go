@@ -19,7 +19,6 @@ import (
 // TestServed counts what visitors sent and got, by what the backends themselves
 // say, and holds the panel's figures against it: to the request.
 func TestServed(t *testing.T) {
-	t.Parallel() // nothing here is held against the clock
 	b := newBalanced(t, fleet.Spec{Name: "s1"}, fleet.Spec{Name: "s2"})
 	b.join(t, "s2")
 	k := &known{balanced: b, served: map[string]int{}, errors: map[string]int{}}
