@@ -6,7 +6,7 @@ import gzip
 
 PLACE = "/var/backups/serverplane/databases"
 NAME_RULE = re.compile(r"[a-z][a-z0-9-]{0,23}")
-WORD = rb'(?:"(?:[^"]|"")*"|[^".\s]+)'
+WORD = rb'(?:"(?:[^"]|"")*"|[a-z_][a-z0-9_$]*)'  # as database_restore.py takes it: text of a function can look like a COPY
 COPY_RULE = re.compile(rb"COPY (" + WORD + rb"\." + WORD + rb") .*FROM stdin;$")
 FILE_RULE = re.compile(r"[0-9]{8}T[0-9]{6}Z-[a-z0-9]{4,16}\.dump")
 
