@@ -70,7 +70,7 @@ php_flag[expose_php] = off
 php_value[memory_limit] = %[5]dM
 php_value[upload_max_filesize] = 100M
 php_value[post_max_size] = 101M
-php_value[session.save_path] = %[7]s/sessions
+php_value[session.save_path] = %[7]s/.php-sessions
 php_value[session.gc_probability] = 1
 php_value[session.gc_divisor] = 1000
 `

@@ -15,7 +15,7 @@ func TestFPM(t *testing.T) {
 	}
 	for _, want := range []string{
 		"listen = /run/sp-web-b/fpm.sock\n", "listen.mode = 0600\n", "pm.max_children = 10\n", "clear_env = no\n", "process_control_timeout = 40\n",
-		"php_value[session.save_path] = /home/sp_web/shared/sessions\n", "php_value[memory_limit] = 256M\n",
+		"php_value[session.save_path] = /home/sp_web/shared/.php-sessions\n", "php_value[memory_limit] = 256M\n",
 	} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("%q is missing in\n%s", want, text)

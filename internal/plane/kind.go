@@ -170,7 +170,12 @@ func (d Definition) checkOptions(given map[string]string) error {
 			return Invalid("option", o.Name+" "+o.Rule, "the default is "+cmp.Or(o.Default, "empty"))
 		}
 	}
-	return nil
+	if d.Shared == nil {
+		return nil
+	}
+	shared := d.Shared(given) // with those of the kind's own: none may lie inside another
+	slices.Sort(shared)
+	return CheckShared("option", slices.Compact(shared))
 }
 
 func names(options []Option) string {

@@ -16,7 +16,10 @@ func php() Definition {
 		Build: []string{installComposer},
 		Fixed: true, Launch: func(p Place) string { return launchFPM(p, "") },
 		Options: phpOptions("document-root", "shared"),
-		Web:     func(p Place) Web { return Web{Root: below(p.Folder, p.Options["document-root"]), PHP: true} },
+		Web: func(p Place) Web {
+			root := p.Options["document-root"]
+			return Web{Root: below(p.Folder, root), PHP: true, Plain: plainFolders(root, list(p.Options["shared"]))}
+		},
 		Pool:    phpPool,
 		Setup:   func(p Place) []string { return append(sharedFolders(p, list(p.Options["shared"])), needsExtensions) },
 		Settle:  func(p Place) []string { return []string{hasFolder("document-root", p.Options["document-root"])} },
@@ -95,12 +98,26 @@ if ($missing) { echo "PHP on this server lacks the extension ", implode(", ", $m
 
 const installComposer = "if [ -f composer.json ]; then composer install --no-dev --no-interaction --no-progress --optimize-autoloader; fi"
 
+// plainFolders are the paths of shared folders below the document root: what visitors may have put there is never
+// carried out.
+func plainFolders(root string, shared []string) []string {
+	var paths []string
+	for _, f := range shared {
+		if inside, ok := strings.CutPrefix("/"+f+"/", strings.TrimSuffix("/"+root, "/")+"/"); ok {
+			paths = append(paths, "/"+inside)
+		}
+	}
+	slices.Sort(paths)
+	return slices.Compact(paths)
+}
+
 // sharedFolders puts a link to ~/shared in the place of each folder; what a release brings along is the first content.
+// A folder that leads there already is left alone, and a file is never taken for one.
 func sharedFolders(p Place, folders []string) []string {
 	var lines []string
 	for _, f := range folders {
 		there := p.Shared + "/" + f
-		lines = append(lines, fmt.Sprintf(`mkdir -p '%[1]s' "$(dirname '%[2]s')"; if [ -d '%[2]s' ]; then cp -an '%[2]s/.' '%[1]s/'; rm -rf '%[2]s'; fi; ln -sfn '%[1]s' '%[2]s'`, there, f))
+		lines = append(lines, fmt.Sprintf(`mkdir -p '%[1]s' "$(dirname '%[2]s')"; if [ -e '%[2]s' ] && [ ! -d '%[2]s' ]; then echo '%[2]s is a file in the repository: shared lists folders'; exit 1; fi; if [ -d '%[2]s' ] && [ "$(realpath '%[2]s')" != "$(realpath '%[1]s')" ]; then cp -an '%[2]s/.' '%[1]s/'; rm -rf '%[2]s'; fi; ln -sfn '%[1]s' '%[2]s'`, there, f))
 	}
 	return lines
 }
@@ -110,7 +127,7 @@ func sharedFolders(p Place, folders []string) []string {
 // What comes before is the kind's own; it sees the slot's variables.
 func launchFPM(p Place, before string) string {
 	return fmt.Sprintf(`%[3]s
-mkdir -p '%[4]s/sessions'
+mkdir -p '%[4]s/.php-sessions'
 stopping=
 trap stopping=1 QUIT TERM
 version=$(php -r 'echo PHP_MAJOR_VERSION, ".", PHP_MINOR_VERSION;')

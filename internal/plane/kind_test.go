@@ -1,6 +1,7 @@
 package plane_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -55,5 +56,46 @@ func TestDefinitionsAreWhole(t *testing.T) {
 	}
 	if err := (plane.Kinds{}).Check(plane.App{Kind: plane.KindNodeJS}); err == nil {
 		t.Error("a Node.js app without a start command is accepted")
+	}
+}
+
+// Through a link in a folder that is shared already, the other one would lead to itself and be deleted.
+func TestSharedFoldersOfAKindLieInNoOther(t *testing.T) {
+	for _, c := range []struct {
+		kind   plane.Kind
+		shared string
+		ok     bool
+	}{
+		{plane.KindLaravel, "storage/app/public", false}, {plane.KindLaravel, "storage", false}, {plane.KindLaravel, "storage/app", true}, {plane.KindLaravel, "public/files", true},
+		{plane.KindWordPress, "wp-content/uploads/2026", false}, {plane.KindWordPress, "wp-content", false}, {plane.KindWordPress, "wp-content/cache", true},
+		{plane.KindPHP, "uploads,uploads/thumbs", false}, {plane.KindPHP, "uploads,thumbs", true}, {plane.KindPHP, "", true},
+	} {
+		a := plane.App{Kind: c.kind, Spec: plane.Kinds{}.Complete(c.kind, plane.Spec{Options: map[string]string{"shared": c.shared}})}
+		if err := (plane.Kinds{}).Check(a); (err == nil) != c.ok || err != nil && plane.CodeOf(err) != plane.CodeInvalid {
+			t.Errorf("%s with shared=%s: %v", c.kind, c.shared, err)
+		}
+	}
+}
+
+// What visitors may have put into a folder is not carried out.
+func TestSharedFoldersBelowTheDocumentRootAreServedPlain(t *testing.T) {
+	for _, c := range []struct {
+		kind    plane.Kind
+		options map[string]string
+		want    []string
+	}{
+		{plane.KindPHP, map[string]string{"shared": "uploads,data/in"}, []string{"/data/in/", "/uploads/"}},
+		{plane.KindPHP, map[string]string{"shared": "public/up,var", "document-root": "public"}, []string{"/up/"}},
+		{plane.KindPHP, nil, nil},
+		{plane.KindLaravel, map[string]string{"shared": "public/storage,public/x"}, []string{"/storage/", "/x/"}},
+		{plane.KindWordPress, map[string]string{"shared": "wp-content/uploads,wp-content/cache"}, []string{"/wp-content/cache/", "/wp-content/uploads/"}},
+	} {
+		d, err := plane.Kinds{}.Of(c.kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := d.Web(plane.Place{Folder: "/r", Options: c.options}).Plain; !slices.Equal(got, c.want) {
+			t.Errorf("%s with %v: %q, want %q", c.kind, c.options, got, c.want)
+		}
 	}
 }
