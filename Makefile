@@ -100,7 +100,7 @@ fuzz: ## each fuzz target for FUZZ (30s)
 	done
 
 .PHONY: bench
-bench: setup build ## measure what things cost, on real servers, into docs/performance.md (root, 12 minutes, a quiet machine)
+bench: setup build ## measure what things cost, on real servers, into docs/performance.md (root, 15 minutes, a quiet machine)
 	@go build -o bin/bench ./e2e/bench
 	@exec bin/bench -binary bin/serverplane -out docs/performance.md
 

@@ -26,7 +26,7 @@ func main() {
 	flag.StringVar(&o.out, "out", "", "file of the report (default: standard output)")
 	flag.StringVar(&o.only, "only", "", "topics, with commas (default: all)")
 	flag.StringVar(&o.binary, "binary", "", "serverplane program to measure (default: build one)")
-	flag.IntVar(&o.rounds, "rounds", 15, "rounds of the comparison of throughput")
+	flag.IntVar(&o.rounds, "rounds", 45, "rounds of the comparison of throughput")
 	flag.Parse()
 	if err := run(o, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)

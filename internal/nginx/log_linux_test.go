@@ -57,11 +57,11 @@ func TestTheEntryLogsWhoServedWhat(t *testing.T) {
 	all := map[string]bool{}
 	for _, c := range []struct{ method, path, want string }{
 		// Reads and writes go by upstreams of their own, each of which begins with the dead one.
-		{"GET", "a%20b?secret=1", `"GET /a b" 200 T slot=a "127.0.0.11:20003 : 127.0.0.11:20003, 127.0.0.12:20003" "598 : 429, 200" "T : T, T"`},
-		{"GET", "code/404", `"GET /code/404" 404 T slot=a "127.0.0.12:20003" "404" "T"`},
-		{"GET", "code/598", `"GET /code/598" 502 T slot=a "127.0.0.11:20003 : 127.0.0.12:20003" "598 : 598" "T : T"`},
-		{"POST", "code/503", `"POST /code/503" 503 T slot=a "127.0.0.11:20003 : 127.0.0.12:20003" "598 : 503" "T : T"`},
-		{"POST", "code/429", `"POST /code/429" 429 T slot=a "127.0.0.11:20003 : 127.0.0.12:20003" "598 : 598" "T : T"`},
+		{"GET", "a%20b?secret=1", `"GET /a b" 200 T "127.0.0.11:20003 : 127.0.0.11:20003, 127.0.0.12:20003" "598 : 429, 200" "T : T, T"`},
+		{"GET", "code/404", `"GET /code/404" 404 T "127.0.0.12:20003" "404" "T"`},
+		{"GET", "code/598", `"GET /code/598" 502 T "127.0.0.11:20003 : 127.0.0.12:20003" "598 : 598" "T : T"`},
+		{"POST", "code/503", `"POST /code/503" 503 T "127.0.0.11:20003 : 127.0.0.12:20003" "598 : 503" "T : T"`},
+		{"POST", "code/429", `"POST /code/429" 429 T "127.0.0.11:20003 : 127.0.0.12:20003" "598 : 598" "T : T"`},
 	} {
 		ask(t, request(c.method, front+c.path, map[string]string{"POST": "x"}[c.method]))
 		all[c.want] = true
@@ -94,9 +94,9 @@ func TestTheEntryLogsWhatNobodyServed(t *testing.T) {
 	lines := told(t, path, 3)
 	slices.SortFunc(lines, func(a, b string) int { return strings.Compare(rest(b), rest(a)) }) // each worker writes its own
 	for i, want := range []string{
-		`"POST /" 502 T slot=a "127.0.0.11:20003 : 127.0.0.12:20003, 127.0.0.11:20003" "598 : 429, 429" "T : T, T"`,
-		`"GET /" 413 T slot= "-" "-" "-"`,
-		`"- -" 400 T slot= "-" "-" "-"`,
+		`"POST /" 502 T "127.0.0.11:20003 : 127.0.0.12:20003, 127.0.0.11:20003" "598 : 429, 429" "T : T, T"`,
+		`"GET /" 413 T "-" "-" "-"`,
+		`"- -" 400 T "-" "-" "-"`,
 	} {
 		if got := rest(lines[i]); got != want {
 			t.Errorf("line %d is %s\nwant %s", i, got, want)
@@ -142,7 +142,7 @@ func TestAVisitorForgesNothingInTheLog(t *testing.T) {
 		_, _ = http.ReadResponse(bufio.NewReader(conn), nil)
 		conn.Close()
 	}
-	shape := regexp.MustCompile(`^\S+ 127\.0\.0\.1 "[^"\x00-\x1f\x7f-\xff]*" \d{3} \d+ [0-9.]+ slot=[ab]? "(127\.0\.0\.11:20003|-)" "(\d{3}|-)" "([0-9.]+|-)"\n$`)
+	shape := regexp.MustCompile(`^\S+ 127\.0\.0\.1 "[^"\x00-\x1f\x7f-\xff]*" \d{3} [0-9.]+ "(127\.0\.0\.11:20003|-)" "(\d{3}|-)" "([0-9.]+|-)"\n$`)
 	for _, line := range told(t, path, len(urls)) {
 		if !shape.MatchString(line) {
 			t.Errorf("logged is %.300q", line)

@@ -27,14 +27,14 @@ const maxTries = 256
 
 // parse reads a line without the visitor's part (read.py):
 //
-//	TIME STATUS BYTES SECONDS slot=SLOT "ADDRESSES" "STATUSES" "SECONDS"
+//	TIME STATUS SECONDS "ADDRESSES" "STATUSES" "SECONDS"
 func parse(line string) (request, bool) {
 	parts := strings.Split(line, `"`)
 	if len(parts) != 7 || parts[2] != " " || parts[4] != " " || parts[6] != "" {
 		return request{}, false
 	}
 	fixed := strings.Fields(parts[0])
-	if len(fixed) != 5 {
+	if len(fixed) != 3 {
 		return request{}, false
 	}
 	at, err := time.Parse(time.RFC3339, fixed[0])

@@ -152,7 +152,7 @@ func (p *site) append(path string, n int) {
 	var text strings.Builder
 	for range n {
 		at := []string{addressOne, addressTwo}[p.sent%2]
-		fmt.Fprintf(&text, "%s 198.51.100.%d \"GET /secret-%d\\x22 x\" 200 5 0.004 slot=a \"%s\" \"200\" \"0.003\"\n", time.Now().UTC().Format(time.RFC3339), p.sent%250, p.sent, at)
+		fmt.Fprintf(&text, "%s 198.51.100.%d \"GET /secret-%d\\x22 x\" 200 0.004 \"%s\" \"200\" \"0.003\"\n", time.Now().UTC().Format(time.RFC3339), p.sent%250, p.sent, at)
 		p.sent++
 	}
 	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
@@ -374,7 +374,7 @@ func TestAFailedLookLeavesTheFigures(t *testing.T) {
 func TestALogFarBehindIsCaughtUp(t *testing.T) {
 	t.Parallel()
 	p := newSite(t)
-	p.visit(50_000) // 6 MB: more than one look
+	p.visit(60_000) // 6 MB: more than one look
 	p.open("panel-1")
 	p.counts()
 	if l := p.log(); l.Gap != "" {
@@ -382,7 +382,7 @@ func TestALogFarBehindIsCaughtUp(t *testing.T) {
 	}
 	p.more(1)
 	far := newSite(t)
-	far.visit(600_000) // 80 MB
+	far.visit(800_000) // 83 MB
 	far.open("panel-1")
 	far.until("the end of the log", func() bool { return !far.log().ReadAt.IsZero() })
 	s := far.sum()
