@@ -34,6 +34,8 @@ func TestPHPFrameworks(t *testing.T) {
 		{"a database is made by hand", makeMariaDB},
 		{"Laravel: caches after variables, sessions and forms across backends", laravelRuns},
 		{"WordPress: installed, signed in, published, the same on every backend", wordpressRuns},
+		{"PHP's sessions in the database, as the guide keeps them", phpSessionsShared},
+		{"workers and schedulers as the guide starts them", guideProcesses},
 		{"neither reads the other's files or reaches its PHP", func(t *testing.T, w *kindWorld) { w.strangers(t, "forum", "blog") }},
 	} {
 		if !t.Run(story.name, func(t *testing.T) { story.tell(t, w) }) {
@@ -117,6 +119,24 @@ func laravelRuns(t *testing.T, w *kindWorld) {
 	}
 	if n := w.ssh(t, "s1", `mysql -N -e 'select count(*) from sp_forum.migrations'`); n != "1" {
 		t.Errorf("%s migrations ran", n)
+	}
+}
+
+// guideProcesses ends with the jobs that the forms left done by a worker that was started as the guide says.
+func guideProcesses(t *testing.T, w *kindWorld) {
+	w.guide(t, "forum")
+	w.guide(t, "blog")
+	for _, app := range []string{"forum", "blog"} {
+		w.cli(t, "env", "apply", app, "--wait")
+	}
+	until(t, time.Minute, "the worker to do the jobs", func() (bool, string) {
+		left := w.ssh(t, "s1", `mysql -N -e 'select count(*) from sp_forum.jobs'`)
+		return left == "0", left + " jobs are left"
+	})
+	for _, s := range kindServers {
+		if got := w.atBackend(t, "blog", s, "/?rest_route=/"); !strings.Contains(got, `"home":"https:\/\/blog.example.com"`) {
+			t.Errorf("%s: the blog's address is not what the guide says: %.200s", s, got)
+		}
 	}
 }
 

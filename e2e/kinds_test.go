@@ -49,6 +49,7 @@ func TestKinds(t *testing.T) {
 		{"a new commit goes live without a lost request", deployPHPAgain},
 		{"what is wrong is named and leaves the site as it was", brokenKinds},
 		{"no app reads another's files, variables or processes", strangers},
+		{"what the guide says holds as it stands", guideHolds},
 		{"removed apps leave no trace", removeKinds},
 	} {
 		if !t.Run(story.name, func(t *testing.T) { story.tell(t, w) }) {
