@@ -321,7 +321,7 @@ func TestWishesAboutPeopleArrive(t *testing.T) {
 		method, path, body, verb string
 		want                     any
 	}{
-		{"POST", "/users", `{"email":"a@b.c","role":"viewer","password":"`+password+`"}`, "CreateUser", []string{"a@b.c", "viewer", password}},
+		{"POST", "/users", `{"email":"a@b.c","role":"viewer","password":"` + password + `"}`, "CreateUser", []string{"a@b.c", "viewer", password}},
 		{"PATCH", "/users/usr_9", `{"role":"admin"}`, "SetRole", []string{"usr_9", "admin"}},
 		{"DELETE", "/users/usr_9", "", "RemoveUser", "usr_9"},
 		{"POST", "/tokens", `{"name":"ci"}`, "CreateToken", []string{"me@example.com", "ci"}},
