@@ -107,6 +107,7 @@ func (a *addition) preflight(ctx context.Context) error {
 		return fmt.Errorf("%s has %d MiB disk and %d MiB memory; a backend needs %d and %d",
 			a.seat.Server.Name, survey.DiskFreeMiB, survey.MemoryMiB, minDisk, minMemory)
 	}
+	a.say(a.seat.Server.Name, "is reached, has %d MiB of disk free and %d MiB of memory", survey.DiskFreeMiB, survey.MemoryMiB)
 	seen, err := a.measure(ctx, primary, a.seat.Server)
 	if err != nil {
 		return err

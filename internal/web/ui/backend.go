@@ -33,9 +33,9 @@ type backendView struct {
 	Line    backendLine
 	Run     *control.RunView // the newest that worked on it, or nil
 	Steps   []Step
-	Said    []plane.Event // what that Run measured
-	Probe   *plane.Probe  // asked for just now
-	Then    []shift       // of what is about to be done
+	Said    []saidLine   // what that Run measured
+	Probe   *plane.Probe // asked for just now
+	Then    []shift      // of what is about to be done
 	Told    []string
 	Past    past
 	Served  servedView
@@ -148,9 +148,24 @@ func withWaiting(r control.RunView, begun []Step) []Step {
 	return begun
 }
 
+// saidLine is one thing a Run measured: a tick, a warning or what stopped it.
+type saidLine struct{ Look, Server, Text string }
+
 // saidBy are the lines in which a Run tells what it measured.
-func saidBy(lines []plane.Event) []plane.Event {
-	return slices.DeleteFunc(lines, func(e plane.Event) bool { return e.Kind != plane.EventLog && e.Kind != plane.EventError })
+func saidBy(lines []plane.Event) []saidLine {
+	var said []saidLine
+	for _, e := range lines {
+		warned, warning := strings.CutPrefix(e.Text, "warning: ")
+		switch {
+		case e.Kind == plane.EventError:
+			said = append(said, saidLine{"bad", e.Server, e.Text})
+		case e.Kind == plane.EventLog && warning:
+			said = append(said, saidLine{"warn", e.Server, warned})
+		case e.Kind == plane.EventLog:
+			said = append(said, saidLine{"good", e.Server, e.Text})
+		}
+	}
+	return said
 }
 
 type newBackendView struct {

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/serverplane/serverplane/internal/control"
 	"github.com/serverplane/serverplane/internal/plane"
 )
@@ -36,5 +38,24 @@ func TestStepsOfAnAdditionThatAreToComeAreShown(t *testing.T) {
 		if !slices.Equal(got, c.want) {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
+	}
+}
+
+// TestMeasuresTick, but for those that warn and the one that stopped the Run.
+func TestMeasuresTick(t *testing.T) {
+	got := saidBy([]plane.Event{
+		{Kind: plane.EventStep, Text: "preflight"},
+		{Kind: plane.EventLog, Server: "s2", Text: "is reached, has 900 MiB of disk free and 512 MiB of memory"},
+		{Kind: plane.EventTask, Server: "s2", Text: "Gather: ok"},
+		{Kind: plane.EventLog, Server: "s2", Text: "warning: traffic between s1 and s2 crosses a public network"},
+		{Kind: plane.EventError, Text: "s2 is out of reach"},
+	})
+	want := []saidLine{
+		{"good", "s2", "is reached, has 900 MiB of disk free and 512 MiB of memory"},
+		{"warn", "s2", "traffic between s1 and s2 crosses a public network"},
+		{"bad", "", "s2 is out of reach"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
 }
