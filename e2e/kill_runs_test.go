@@ -99,7 +99,11 @@ type killer struct {
 // scenes lead from one to the next and at the end to where they began.
 func (k *killer) scenes() []*scene {
 	added := k.repeat([]string{"backend", "add", "web", "s3", "--wait"}, func(t *testing.T) bool { return k.is(t, "web", "s3", "current") })
-	repaired := k.repeat([]string{"backend", "repair", "web-api", "s2", "--wait"}, func(t *testing.T) bool { return k.is(t, "web-api", "s2", "current") })
+	repaired := func(t *testing.T) { // the panel carries on by itself
+		if !k.is(t, "web-api", "s2", "current") {
+			t.Error("a repair that was interrupted leaves its backend out")
+		}
+	}
 	off := k.repeat([]string{"backend", "off", "web", "s2"}, func(t *testing.T) bool { return k.is(t, "web", "s2", "off") })
 	on := k.repeat([]string{"backend", "on", "web", "s2"}, func(t *testing.T) bool { return k.is(t, "web", "s2", "current") })
 	removed := k.repeat([]string{"backend", "remove", "web", "s3", "--wait"}, func(t *testing.T) bool { return k.is(t, "web", "s3", "gone") })

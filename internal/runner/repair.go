@@ -12,7 +12,7 @@ import (
 // repair brings a backend that exists to exactly what is live: the live commit,
 // built and started anew in the live slot. Meanwhile it is out of the upstream,
 // marked by an empty release in the book; a panel that dies leaves it so, and
-// repeating continues. With enable it is the backend on that must catch up.
+// carries on when it is back. With enable it is the backend on that must catch up.
 type repair struct {
 	addition
 	former  plane.Backend // as it was when it stood aside

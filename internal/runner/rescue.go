@@ -134,7 +134,8 @@ func (r *Runner) stopIdle(ctx context.Context, idle []idleSlot) {
 const lostReason = "the panel stopped while it worked on this"
 
 // writeOff records what an interrupted Run means. A deployment that was already
-// switching is carried forward by a new Run: traffic may have moved.
+// switching is carried forward by a new Run, since traffic may have moved, and a
+// repair for which the backend stood aside, since nobody is sent there until it ends.
 func (r *Runner) writeOff(ctx context.Context, tx *store.Tx, run plane.Run) error {
 	text := fmt.Sprintf("interrupted: %s (step: %s)", lostReason, run.Step)
 	if _, err := tx.AppendEvents(ctx, run.ID, []plane.Event{{Time: r.Now().UTC(), Kind: plane.EventEnd, Text: text}}); err != nil {
@@ -142,6 +143,9 @@ func (r *Runner) writeOff(ctx context.Context, tx *store.Tx, run plane.Run) erro
 	}
 	if run.Kind == plane.RunDeploy {
 		return r.writeOffDeployment(ctx, tx, run)
+	}
+	if run.Kind == plane.RunRepair {
+		return writeOffRepair(ctx, tx, run)
 	}
 	work, err := newJob(r, run).executor()
 	if err != nil {
@@ -159,14 +163,29 @@ func (r *Runner) writeOffDeployment(ctx context.Context, tx *store.Tx, run plane
 		work := &deployment{job: newJob(r, run)}
 		return work.failed(ctx, tx, plane.RunInterrupted, lostReason)
 	}
-	next := run // with its age: it comes before whatever waited behind it, which would take the slot that may be live by now
-	next.ID, next.State = plane.NewID(plane.PrefixRun), plane.RunQueued
-	next.Step, next.Done, next.Total, next.Reason, next.Cancel = "", 0, 0, "", false
-	if err := tx.Enqueue(ctx, next); err != nil {
+	d.RunID, err = carryForward(ctx, tx, run)
+	if err != nil {
 		return err
 	}
-	d.RunID = next.ID
 	return tx.UpdateDeployment(ctx, d)
+}
+
+func writeOffRepair(ctx context.Context, tx *store.Tx, run plane.Run) error {
+	b, err := tx.Backend(ctx, run.BackendID)
+	if err != nil || !(b.Primary || b.Placed) || b.Removing || b.ReleaseID != "" || run.Cancel {
+		return err
+	}
+	_, err = carryForward(ctx, tx, run)
+	return err
+}
+
+// carryForward queues a Run like the lost one, with its age: it comes before
+// whatever waited behind it, which would take the slot that may be live by now.
+func carryForward(ctx context.Context, tx *store.Tx, lost plane.Run) (id string, err error) {
+	next := lost
+	next.ID, next.State = plane.NewID(plane.PrefixRun), plane.RunQueued
+	next.Step, next.Done, next.Total, next.Reason, next.Cancel = "", 0, 0, "", false
+	return next.ID, tx.Enqueue(ctx, next)
 }
 
 // stopLeavings stops the transient unit of a lost Run on each of its servers.

@@ -116,3 +116,41 @@ func TestLostRunAboutNothingDoesNotStopThePanel(t *testing.T) {
 		t.Errorf("the Run is %s", r.State)
 	}
 }
+
+// TestLostRepairIsCarriedForward where the backend stood aside for it: nobody is sent there until a repair ends.
+func TestLostRepairIsCarriedForward(t *testing.T) {
+	for name, c := range map[string]struct {
+		set    func(b *plane.Backend)
+		cancel bool
+		queued int
+	}{
+		"before it stood aside":      {func(*plane.Backend) {}, false, 0},
+		"while it stood aside":       {func(b *plane.Backend) { b.ReleaseID, b.DeploymentID = "", "" }, false, 1},
+		"asked to stop":              {func(b *plane.Backend) { b.ReleaseID, b.DeploymentID = "", "" }, true, 0},
+		"and it is being removed":    {func(b *plane.Backend) { b.ReleaseID, b.DeploymentID, b.Removing = "", "", true }, false, 0},
+		"which was never in service": {func(b *plane.Backend) { b.ReleaseID, b.DeploymentID, b.Placed = "", "", false }, false, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBalanced(t, 2, nil)
+			lost := b.queueFor(plane.RunRepair, 1, `{"enable":true}`)
+			b.write(func(tx *store.Tx) error {
+				_, _, err := tx.Claim(b.ctx, "ins_one", time.Now().UTC(), time.Hour)
+				return err
+			})
+			b.change(1, c.set)
+			if c.cancel {
+				b.write(func(tx *store.Tx) error { return tx.RequestCancel(b.ctx, lost.ID, time.Now().UTC()) })
+			}
+			if err := b.runner().rescueOwn(b.ctx); err != nil {
+				t.Fatal(err)
+			}
+			b.write(func(tx *store.Tx) error {
+				queued, err := tx.Runs(b.ctx, store.RunFilter{AppID: b.app.ID, State: plane.RunQueued})
+				if len(queued) != c.queued || len(queued) == 1 && (queued[0].Kind != plane.RunRepair || string(queued[0].Args) != `{"enable":true}`) {
+					t.Errorf("queued is %+v", queued)
+				}
+				return err
+			})
+		})
+	}
+}
