@@ -53,7 +53,7 @@ func TestACrowdSendsEveryKindOfRequest(t *testing.T) {
 			posts++
 		}
 	}
-	if posts*10 < got.Sent*4 || posts*10 > got.Sent*6 || got.Kept*10 < got.Sent*3 || got.Kept*10 > got.Sent*6 {
+	if posts*10 < got.Sent*3 || posts*10 > got.Sent*7 || got.Kept*10 < got.Sent*2 || got.Kept*10 > got.Sent*7 {
 		t.Errorf("of %d requests %d are POST and %d over kept connections", got.Sent, posts, got.Kept)
 	}
 	for _, a := range from {

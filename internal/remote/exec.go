@@ -45,7 +45,7 @@ func (p *Pool) session(ctx context.Context, t Target) (*line, *ssh.Session, erro
 		if err != nil {
 			return nil, nil, err
 		}
-		session, err := l.open(ctx)
+		session, err := l.openPatiently(ctx)
 		if err == nil {
 			return l, session, nil
 		}
@@ -56,6 +56,28 @@ func (p *Pool) session(ctx context.Context, t Target) (*line, *ssh.Session, erro
 		l.retire()
 		if try > 0 {
 			return nil, nil, fail(KindVantage, t, "opening a channel", err)
+		}
+	}
+}
+
+// Pauses before a refused channel is asked for again on the same connection: each is three times the one before.
+const (
+	firstPause = 20 * time.Millisecond
+	lastPause  = 180 * time.Millisecond
+)
+
+// openPatiently asks again where sshd refuses: a session that just ended counts until sshd's loop has come round, and both
+// its end and the next wish may be read in one turn.
+func (l *line) openPatiently(ctx context.Context) (*ssh.Session, error) {
+	for pause := firstPause; ; pause *= 3 {
+		session, err := l.open(ctx)
+		if _, refused := errors.AsType[*ssh.OpenChannelError](err); !refused || pause > lastPause {
+			return session, err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil, ctx.Err()
 		}
 	}
 }
