@@ -24,6 +24,7 @@ func TestTraffic(t *testing.T) {
 		name string
 		tell func(*testing.T)
 	}{
+		{"a worker may open what its visitors need", b.mayOpen},
 		{"nothing is lost while traffic is steered", b.steered},
 		{"a removed backend leaves no trace", func(t *testing.T) { b.leavesNoTrace(t, untouched) }},
 		{"with IP hash every visitor stays where they are", b.ipHash},
@@ -43,6 +44,13 @@ func (b *balanced) picture(t *testing.T, server string) fleet.Picture {
 	p, err := b.servers[server].Picture()
 	must(t, err)
 	return p
+}
+
+// mayOpen reads what the kernel allows: with a limit above the server's own, Nginx goes on with the usual 1024.
+func (b *balanced) mayOpen(t *testing.T) {
+	if got := b.ssh(t, "s1", `awk '/open files/ {print $4}' /proc/$(pgrep -o -f 'nginx: worker')/limits`); got != "16384" {
+		t.Errorf("a worker of the entry may open %s files", got)
+	}
 }
 
 // steered is the crowd of 300 a second, during everything that moves traffic.
