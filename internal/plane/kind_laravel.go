@@ -18,10 +18,7 @@ func laravel() Definition {
 	d.Shared = func(options map[string]string) []string {
 		return append([]string{"storage/app"}, list(options["shared"])...)
 	}
-	d.Setup = func(p Place) []string {
-		steps := append([]string{needsArtisan, laravelFolders}, sharedFolders(p, d.Shared(p.Options))...)
-		return append(steps, needsExtensions)
-	}
+	d.Setup = func(Place) []string { return []string{needsArtisan, laravelFolders, needsExtensions} }
 	d.Settle = nil
 	// A configuration that was cached while building would hold the variables of that time, for both slots: each slot
 	// makes its own when it starts, in its folder in memory.

@@ -77,6 +77,31 @@ func TestSharedFoldersOfAKindLieInNoOther(t *testing.T) {
 	}
 }
 
+// A document root that outlives releases would serve the first one for ever.
+func TestTheDocumentRootIsNotShared(t *testing.T) {
+	for _, c := range []struct {
+		kind    plane.Kind
+		options map[string]string
+		ok      bool
+	}{
+		{plane.KindPHP, map[string]string{"document-root": "public", "shared": "public"}, false},
+		{plane.KindPHP, map[string]string{"document-root": "web/public", "shared": "web"}, false},
+		{plane.KindPHP, map[string]string{"document-root": "public", "shared": "public/up,pub"}, true},
+		{plane.KindPHP, map[string]string{"shared": "public"}, true},
+		{plane.KindLaravel, map[string]string{"shared": "public"}, false}, {plane.KindLaravel, map[string]string{"shared": "public/up"}, true},
+		{plane.KindStatic, map[string]string{"output": "dist", "shared": "dist"}, false}, {plane.KindStatic, map[string]string{"output": "dist/en", "shared": "dist"}, false},
+		{plane.KindStatic, map[string]string{"output": "dist", "shared": "dist/up,data"}, true}, {plane.KindNodeJS, map[string]string{"shared": "public"}, true},
+	} {
+		err := plane.Kinds{}.Check(plane.App{Kind: c.kind, Spec: plane.Kinds{}.Complete(c.kind, plane.Spec{Options: c.options})})
+		if c.ok && err != nil {
+			t.Errorf("%s with %v: %v", c.kind, c.options, err)
+		}
+		if !c.ok {
+			refusedAt(t, err, "option")
+		}
+	}
+}
+
 // What visitors may have put into a folder is not carried out.
 func TestSharedFoldersBelowTheDocumentRootAreServedPlain(t *testing.T) {
 	for _, c := range []struct {
