@@ -50,6 +50,8 @@ type Definition struct {
 	Baked bool
 	// Secrets are variables made once, when the app is created.
 	Secrets []Secret
+	// Beside are processes and cron entries that apps of this kind usually have; a person adds them.
+	Beside []Process
 	// Trust tells how an app of this kind learns that its forwarded headers may be believed.
 	Trust string
 
@@ -200,6 +202,15 @@ func (d Definition) checkDocumentRoot(options map[string]string, shared []string
 		}
 	}
 	return nil
+}
+
+// BesideLines are the command lines that add to an app what usually runs beside its slots.
+func (d Definition) BesideLines(app string) []string {
+	var lines []string
+	for _, p := range d.Beside {
+		lines = append(lines, p.Line(app))
+	}
+	return lines
 }
 
 func names(options []Option) string {

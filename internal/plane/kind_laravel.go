@@ -31,6 +31,10 @@ func laravel() Definition {
 	d.Secrets = []Secret{{Name: "APP_KEY", Make: func(random []byte) string {
 		return "base64:" + base64.StdEncoding.EncodeToString(random[:32])
 	}}}
+	d.Beside = []Process{
+		{Name: "schedule", Kind: Cron, Command: "php artisan schedule:run", On: OnOne, Schedule: "* * * * *"},
+		{Name: "queue", Kind: Worker, Command: "php artisan queue:work --tries=3 --max-time=3600", On: OnAll},
+	}
 	d.Look = func(f Files) Finding {
 		found := seen(f, 80, "artisan", "Laravel's command line")
 		if found.Sure > 0 && f.Says("composer.json", "laravel/framework") {

@@ -50,6 +50,11 @@ func TestDefinitionsAreWhole(t *testing.T) {
 				t.Errorf("%s: %s is %q", d.Kind, s.Name, one)
 			}
 		}
+		for _, p := range d.Beside {
+			if err := p.WithDefaults().Check(); err != nil || strings.Contains(p.Command+p.Schedule, "'") {
+				t.Errorf("%s: %s is refused: %v", d.Kind, p.Name, err)
+			}
+		}
 		if err := (plane.Kinds{}).Check(plane.App{Kind: d.Kind, Spec: plane.Spec{Start: start(d), Options: map[string]string{"nope": "1"}}}); err == nil {
 			t.Errorf("%s takes an option nobody knows", d.Kind)
 		}

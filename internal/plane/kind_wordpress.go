@@ -22,6 +22,7 @@ func wordpress() Definition {
 	} {
 		d.Secrets = append(d.Secrets, Secret{Name: name, Make: func(random []byte) string { return base64.RawURLEncoding.EncodeToString(random[:48]) }})
 	}
+	d.Beside = []Process{{Name: "wp-cron", Kind: Cron, Command: "php wp-cron.php", On: OnOne, Schedule: "*/5 * * * *"}}
 	d.Look = func(f Files) Finding {
 		if found := seen(f, 95, "wp-settings.php", "WordPress itself"); found.Sure > 0 {
 			return found
