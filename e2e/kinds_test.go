@@ -130,6 +130,9 @@ func kindsServe(t *testing.T, w *kindWorld) {
 			if about.Server != s {
 				t.Errorf("%s on %s says it is on %q", app, s, about.Server)
 			}
+			if got := w.backend(t, app, s).Runtime; !strings.HasPrefix(got, map[string]string{"page": "PHP 8.", "shop": "Python 3."}[app]) {
+				t.Errorf("%s on %s runs on %q", app, s, got)
+			}
 		}
 	}
 	for _, s := range kindServers {

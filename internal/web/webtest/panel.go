@@ -358,7 +358,7 @@ func (p *Panel) EnableBalancer(_ context.Context, _ plane.Actor, app string, w c
 func backend() control.BackendView {
 	return control.BackendView{
 		Backend: plane.Backend{
-			ID: "bck_1", Primary: true, Enabled: true, Placed: true, Weight: 1, ReleaseID: "20260304050607-0123456",
+			ID: "bck_1", Primary: true, Enabled: true, Placed: true, Weight: 1, ReleaseID: "20260304050607-0123456", Runtime: "Node.js v22.1.0",
 			Health: plane.Health{
 				State: plane.BackendUnhealthy, Since: At(), CheckedAt: At(), Vantage: "s1, forwarded over SSH", Answer: "HTTP 404",
 				Reason: "answered 404; expected 200, 201, 204, 301 or 302", Latency: plane.Duration(3 * time.Millisecond),
