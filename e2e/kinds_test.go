@@ -328,6 +328,7 @@ func brokenKinds(t *testing.T, w *kindWorld) {
 	for want, args := range map[string][]string{
 		"has no start command":                             {"app", "set", "page", "--start", "php -S"},
 		"document-root must be a folder inside the reposi": {"app", "set", "page", "--option", "document-root=../x"},
+		"shared public is the document root or holds it":   {"app", "set", "page", "--option", "shared=public"},
 		`has no option "workers"`:                          {"app", "set", "site", "--option", "workers=4"},
 		`there is no kind "cobol"`:                         {"app", "create", "odd", "--kind", "cobol", "--server", "s1", "--repo", w.repos["site"].URL()},
 	} {

@@ -158,7 +158,20 @@ func (k Kinds) Check(a App) error {
 	case a.Spec.Start != "" && d.Fixed:
 		return Invalid("start", fmt.Sprintf("an app of kind %s has no start command: %s", a.Kind, d.Slot), "leave it empty")
 	}
-	return d.checkOptions(a.Spec.Options)
+	if err := d.checkOptions(a.Spec.Options); err != nil {
+		return err
+	}
+	return d.checkBelowRoot(a.Spec)
+}
+
+// checkBelowRoot catches who counts shared paths from the repository's top.
+func (d Definition) checkBelowRoot(s Spec) error {
+	for _, path := range d.SharedPaths(s.Options) {
+		if inside, found := strings.CutPrefix(path, s.Root+"/"); found && s.Root != "" {
+			return Invalid("option", fmt.Sprintf("%s %s would be %s/%s: shared paths begin at the app's root", OptionShared, path, s.Root, path), "write "+inside)
+		}
+	}
+	return nil
 }
 
 func (d Definition) checkOptions(given map[string]string) error {

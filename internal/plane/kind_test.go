@@ -107,6 +107,19 @@ func TestTheDocumentRootIsNotShared(t *testing.T) {
 	}
 }
 
+func TestSharedPathsBeginAtTheRoot(t *testing.T) {
+	for shared, ok := range map[string]bool{"storage": true, "packages/website": true, "packages/web/storage": false} {
+		spec := plane.Kinds{}.Complete(plane.KindNodeJS, plane.Spec{Root: "packages/web", Options: map[string]string{"shared": shared}})
+		err := plane.Kinds{}.Check(plane.App{Kind: plane.KindNodeJS, Spec: spec})
+		if ok && err != nil {
+			t.Errorf("%s: %v", shared, err)
+		}
+		if !ok {
+			refusedAt(t, err, "option")
+		}
+	}
+}
+
 // What visitors may have put into a folder is not carried out.
 func TestSharedFoldersBelowTheDocumentRootAreServedPlain(t *testing.T) {
 	for _, c := range []struct {
