@@ -21,6 +21,7 @@ type App struct {
 	HealthPath string            `json:"health_path"`
 	Options    map[string]string `json:"options,omitempty"`
 	Shared     []string          `json:"shared_folders,omitempty" nullable:"false" doc:"kept from release to release on each server, and not shared between servers"`
+	Beside     []string          `json:"beside,omitempty" nullable:"false" doc:"command lines that add the processes and cron entries which apps of its kind usually have"`
 	DeployKey  string            `json:"deploy_key" doc:"public half: give it to the Git host"`
 	State      string            `json:"state" doc:"new, deploying, live, failed or removing"`
 	Reason     string            `json:"reason,omitempty"`

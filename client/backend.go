@@ -19,6 +19,7 @@ type Backend struct {
 	Release string    `json:"release"`
 	// Deployment is what the live slot was started from: release, commands and variables.
 	Deployment string    `json:"deployment"`
+	Runtime    string    `json:"runtime" doc:"version of its kind's runtime that it was started with, for example Node.js v22.1.0"`
 	TakenOut   bool      `json:"taken_out" doc:"kept out of the upstream by automatic take-out"`
 	Vantage    string    `json:"vantage" doc:"where the last probe was made from"`
 	Answer     string    `json:"answer" doc:"of the last probe, raw"`

@@ -54,7 +54,7 @@ type MaybeWork struct {
 type Event struct {
 	Seq    int64     `json:"seq"`
 	Time   time.Time `json:"time"`
-	Kind   string    `json:"kind" doc:"step, log, task, output, error or end"`
+	Kind   string    `json:"kind" doc:"step, log, task, output, said (what a process of the app wrote; its text is for those who may read logs), error or end"`
 	Server string    `json:"server,omitempty"`
 	Step   string    `json:"step,omitempty"`
 	Text   string    `json:"text"`

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +34,7 @@ func TestPHPFrameworks(t *testing.T) {
 	}{
 		{"a database is made by hand", makeMariaDB},
 		{"Laravel: caches after variables, sessions and forms across backends", laravelRuns},
+		{"Laravel: the scheduler runs once a minute in all, workers follow the release", laravelBeside},
 		{"WordPress: installed, signed in, published, the same on every backend", wordpressRuns},
 		{"PHP's sessions in the database, as the guide keeps them", phpSessionsShared},
 		{"workers and schedulers as the guide starts them", guideProcesses},
@@ -138,6 +140,59 @@ func guideProcesses(t *testing.T, w *kindWorld) {
 			t.Errorf("%s: the blog's address is not what the guide says: %.200s", s, got)
 		}
 	}
+}
+
+// laravelBeside adds what the panel says that apps of the kind usually have, word for word.
+func laravelBeside(t *testing.T, w *kindWorld) {
+	app, err := w.api.App(w.ctx, "forum")
+	must(t, err)
+	if len(app.Beside) != 2 {
+		t.Fatalf("proposed are %q", app.Beside)
+	}
+	for _, line := range app.Beside {
+		var words []string
+		for _, word := range regexp.MustCompile(`'[^']*'|\S+`).FindAllString(line, -1) {
+			words = append(words, strings.Trim(word, "'"))
+		}
+		w.cli(t, append(words[1:], "--wait")...)
+	}
+	notes := func(want string) {
+		t.Helper()
+		until(t, 30*time.Second, want+" jobs are done", func() (bool, string) {
+			got := w.ssh(t, "s1", `mysql -N -e 'select count(*) from sp_forum.notes'`)
+			return got == want, got
+		})
+	}
+	notes("2") // what the forms have queued
+	before := w.processOfApp(t, "forum", "queue")
+	if len(before.States) != 2 {
+		t.Fatalf("workers run on %+v", before.States)
+	}
+	must(t, w.repos["forum"].Write("NEWS", "a change"))
+	_, err = w.repos["forum"].Commit("a change")
+	must(t, err)
+	w.cli(t, "deploy", "forum", "--wait")
+	for i, s := range w.processOfApp(t, "forum", "queue").States {
+		if s.State != "running" || s.Behind || s.Release == before.States[i].Release {
+			t.Errorf("after the switch the worker on %s is %s from %s: %s", s.Server, s.State, s.Release, s.Reason)
+		}
+	}
+	browser := &http.Client{Jar: jar(t)}
+	var form struct{ Token string }
+	_, body := w.get(t, browser, "forum", "/form")
+	must(t, json.Unmarshal([]byte(body), &form))
+	w.post(t, browser, "forum", "/form", url.Values{"_token": {form.Token}, "text": {"after the switch"}}, nil)
+	notes("3")
+	until(t, 4*time.Minute, "the scheduler ran in three minutes", func() (bool, string) {
+		got := w.ssh(t, "s1", `mysql -N -e "select date_format(at, '%H:%i'), server, count(*) from sp_forum.ticks group by 1, 2 order by 1"`)
+		minutes := strings.Split(got, "\n")
+		for _, m := range minutes {
+			if f := strings.Fields(m); got != "" && (len(f) != 3 || f[1] != "s1" || f[2] != "1") {
+				t.Fatalf("in one minute the scheduler ran elsewhere or more than once:\n%s", got)
+			}
+		}
+		return len(minutes) >= 3, got
+	})
 }
 
 // post sends a form to the entry as a visitor does.

@@ -131,6 +131,9 @@ func kindsServe(t *testing.T, w *kindWorld) {
 			if about.Server != s {
 				t.Errorf("%s on %s says it is on %q", app, s, about.Server)
 			}
+			if got := w.backend(t, app, s).Runtime; !strings.HasPrefix(got, map[string]string{"page": "PHP 8.", "shop": "Python 3."}[app]) {
+				t.Errorf("%s on %s runs on %q", app, s, got)
+			}
 		}
 	}
 	for _, s := range kindServers {
@@ -326,6 +329,7 @@ func brokenKinds(t *testing.T, w *kindWorld) {
 	for want, args := range map[string][]string{
 		"has no start command":                             {"app", "set", "page", "--start", "php -S"},
 		"document-root must be a folder inside the reposi": {"app", "set", "page", "--option", "document-root=../x"},
+		"shared public is the document root or holds it":   {"app", "set", "page", "--option", "shared=public"},
 		`has no option "workers"`:                          {"app", "set", "site", "--option", "workers=4"},
 		`there is no kind "cobol"`:                         {"app", "create", "odd", "--kind", "cobol", "--server", "s1", "--repo", w.repos["site"].URL()},
 	} {

@@ -36,6 +36,8 @@ func TestProcesses(t *testing.T) {
 		{"a neighbour's process is not taken for ours", processNeighbour},
 		{"a deployment starts them through the new release", processesRenewed},
 		{"a process that ends at once is seen", processFails},
+		{"a cancelled wish is done by no other Run", processWaits},
+		{"from all to one is proven first", processSpreads},
 		{"a move is never two at once, also when the panel is killed in it", processMoves},
 		{"cron runs once in all, or once on each", cronCounts},
 		{"an owner is not removed with its backend", ownerStays},
@@ -50,12 +52,12 @@ func TestProcesses(t *testing.T) {
 
 func newProcessWorld(t *testing.T) *world {
 	w := newEquippedWorld(t, named([]string{"s1", "s2", "s3"})...)
-	must(t, w.repo.Write("server.js", plain))
-	must(t, w.repo.Write("worker.js", beating))
+	must(t, w.repo.Write("packages/web/server.js", plain)) // a folder of a larger repository: shared paths are below it
+	must(t, w.repo.Write("packages/web/worker.js", beating))
 	_, err := w.repo.Commit("a worker")
 	must(t, err)
 	w.add(t, "s1", "s2", "s3")
-	w.cli(t, "app", "create", "web", "--server", "s1", "--kind", "nodejs", "--repo", w.repo.URL(), "--build", "mkdir -p storage", "--start", "node server.js",
+	w.cli(t, "app", "create", "web", "--server", "s1", "--kind", "nodejs", "--repo", w.repo.URL(), "--root", "packages/web", "--build", "mkdir -p storage", "--start", "node server.js",
 		"--option", "drain=1s", "--option", "shared=storage", "--option", "timezone=Asia/Kathmandu", "--wait")
 	w.cli(t, "lb", "enable", "web", "--yes", "--wait")
 	w.cli(t, "backend", "add", "web", "s2", "--wait")
@@ -64,8 +66,13 @@ func newProcessWorld(t *testing.T) *world {
 
 func (w *world) processOf(t *testing.T, name string) client.Process {
 	t.Helper()
-	w.cli(t, "process", "list", "web", "--check")
-	all, err := w.api.Processes(w.ctx, "web")
+	return w.processOfApp(t, "web", name)
+}
+
+func (w *world) processOfApp(t *testing.T, app, name string) client.Process {
+	t.Helper()
+	w.cli(t, "process", "list", app, "--check")
+	all, err := w.api.Processes(w.ctx, app)
 	must(t, err)
 	for _, p := range all.Items {
 		if p.Name == name {
@@ -108,7 +115,7 @@ func processesBegin(t *testing.T, w *world) {
 // processNeighbour: the app web-p with the process mail and the app web with the
 // process p-mail share every letter of their names.
 func processNeighbour(t *testing.T, w *world) {
-	w.cli(t, "app", "create", "web-p", "--server", "s1", "--kind", "nodejs", "--repo", w.repo.URL(), "--build", "true", "--start", "node server.js",
+	w.cli(t, "app", "create", "web-p", "--server", "s1", "--kind", "nodejs", "--repo", w.repo.URL(), "--root", "packages/web", "--build", "true", "--start", "node server.js",
 		"--option", "drain=1s", "--domain", "neighbour.example.com", "--wait")
 	w.cli(t, "process", "set", "web-p", "mail", "--command", "sleep infinity", "--on", "one", "--wait")
 	w.cli(t, "process", "set", "web", "p-mail", "--command", "sleep infinity", "--on", "one", "--wait")
@@ -120,6 +127,50 @@ func processNeighbour(t *testing.T, w *world) {
 	if out := w.ssh(t, "s1", "systemctl is-active sp-web_p_mail@1; ls /etc/systemd/system /etc/systemd/system/*.wants | grep -F sp-web-p || true"); out != "active" {
 		t.Errorf("after the neighbour was removed: %q", out)
 	}
+}
+
+// processWaits: what a cancelled Run was to do is done by no other.
+func processWaits(t *testing.T, w *world) {
+	before := w.processOf(t, "mail")
+	run := w.cli(t, "deploy", "web", "--rebuild")
+	for _, wish := range [][]string{{"process", "move", "web", "mail", "s2"}, {"process", "remove", "web", "mail"}} {
+		w.cli(t, "run", "cancel", w.cli(t, wish...))
+	}
+	w.cli(t, "run", "log", run, "--follow")
+	until(t, time.Minute, "nothing is at work", func() (bool, string) { return !w.atWork(t), "a Run about processes" })
+	p := w.processOf(t, "mail")
+	if p.Owner != before.Owner || len(p.States) != 1 || p.States[0].State != "running" || p.States[0].Behind {
+		t.Errorf("after both wishes were cancelled: %+v, before %+v", p, before)
+	}
+	w.neverTwo(t, "s1", "s2", "s3")
+}
+
+// processSpreads: from one to all and back, with two at once only while it is on all.
+func processSpreads(t *testing.T, w *world) {
+	set := func(on string) {
+		w.cli(t, "process", "set", "web", "spread", "--command", "sleep infinity", "--on", on, "--wait")
+	}
+	set("one")
+	set("all")
+	if p := w.processOf(t, "spread"); len(p.States) != 3 {
+		t.Errorf("on all: %+v", p)
+	}
+	must(t, w.servers["s3"].PowerCut(w.ctx))
+	said := w.refuse(t, 1, "process", "set", "web", "spread", "--command", "sleep infinity", "--on", "one", "--wait")
+	if !strings.Contains(said, "may still run on s3") {
+		t.Errorf("that s3 cannot prove it is not told: %s", lastLines(said, 5))
+	}
+	if p := w.processOf(t, "spread"); p.Owner != "" || len(p.States) != 3 {
+		t.Errorf("it does not go on on all: %+v", p)
+	}
+	must(t, w.servers["s3"].Boot(w.ctx))
+	set("one")
+	for server, want := range map[string]string{"s1": "active", "s2": "inactive", "s3": "inactive"} {
+		if out := w.ssh(t, server, "systemctl is-active sp-web_p_spread@1 || true"); out != want {
+			t.Errorf("on %s it is %s, want %s", server, out, want)
+		}
+	}
+	w.cli(t, "process", "remove", "web", "spread", "--wait")
 }
 
 func processesRenewed(t *testing.T, w *world) {

@@ -68,10 +68,19 @@ func TestSharedPathsOutliveReleases(t *testing.T) {
 		holds(t, filepath.Join(second, path), want)
 	}
 	holds(t, shared+"/public/uploads/cat", "uploaded")
+	put(t, second+"/storage/letter", "written by the app")          // through the link
 	if out, err := share(t, second, shared, paths...); err != nil { // a build that is repeated
 		t.Fatal(err, out)
 	}
 	holds(t, second+"/storage/letter", "written by the app")
+	third := filepath.Join(home, "releases/3")
+	put(t, third+"/storage/logo", "of the third release")
+	put(t, third+"/storage/new/template", "of the third release")
+	if out, err := share(t, third, shared, paths...); err != nil {
+		t.Fatal(err, out)
+	}
+	holds(t, third+"/storage/logo", "of the first release")
+	holds(t, second+"/storage/new/template", "of the third release")
 	if err := os.RemoveAll(first); err != nil {
 		t.Fatal(err)
 	}
@@ -94,4 +103,58 @@ func TestSharedPathsAndLinks(t *testing.T) {
 	}
 	holds(t, elsewhere+"/precious", "stays")
 	holds(t, release+"/storage/kept", "kept")
+}
+
+// What looks like a file is one, though no release brings it: a database would not open a folder. What a release
+// brings says what it is.
+func TestSharedFiles(t *testing.T) {
+	home := t.TempDir()
+	shared, first, second := filepath.Join(home, "shared"), filepath.Join(home, "releases/1"), filepath.Join(home, "releases/2")
+	paths := []string{".cache", ".env", "conf.d", "data/database.sqlite", "v1.0"}
+	for _, dir := range []string{first, second, shared + "/data/database.sqlite"} { // an empty folder of an earlier panel's
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(t, first+"/conf.d/x", "a folder all the same")
+	for _, release := range []string{first, second, second} {
+		if out, err := share(t, release, shared, paths...); err != nil {
+			t.Fatal(err, out)
+		}
+	}
+	for path, folder := range map[string]bool{".cache": true, ".env": false, "conf.d": true, "data/database.sqlite": false, "v1.0": true} {
+		if info, err := os.Stat(filepath.Join(second, path)); err != nil || info.IsDir() != folder {
+			t.Errorf("%s: a folder %v, %v", path, !folder, err)
+		}
+	}
+	put(t, second+"/data/database.sqlite", "a row")
+	holds(t, first+"/data/database.sqlite", "a row")
+	third := filepath.Join(home, "releases/3")
+	put(t, third+"/v1.0", "a file now")
+	put(t, shared+"/v1.0/kept", "x")
+	if out, err := share(t, third, shared, paths...); err == nil || !strings.Contains(out, "v1.0 is a file in this release, but a folder in "+shared) {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// Behind a link that leads to what is shared already, another link would be made inside of it, to itself.
+func TestSharedPathBehindALink(t *testing.T) {
+	home := t.TempDir()
+	shared, release := filepath.Join(home, "shared"), filepath.Join(home, "releases/1")
+	put(t, release+"/storage/public/cat", "kept")
+	if err := os.Symlink("storage/public", release+"/uploads"); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := share(t, release, shared, "storage", "uploads/cats"); err == nil || !strings.Contains(out, "uploads/cats lies behind a link") {
+		t.Errorf("%v: %s", err, out)
+	}
+	holds(t, release+"/uploads/cat", "kept")
+	for range 2 { // an empty folder that is linked already does not come to lead to itself
+		if out, err := share(t, release, shared, "empty"); err != nil {
+			t.Fatal(err, out)
+		}
+	}
+	if info, err := os.Lstat(shared + "/empty"); err != nil || !info.IsDir() {
+		t.Errorf("%v, %v", info, err)
+	}
 }

@@ -29,7 +29,11 @@ func (r *Repository) URL() string { return "file://" + r.Dir }
 
 // Write changes one file; Commit makes it a commit.
 func (r *Repository) Write(name, text string) error {
-	return os.WriteFile(filepath.Join(r.Dir, name), []byte(text), 0o644)
+	path := filepath.Join(r.Dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(path, []byte(text), 0o644)
 }
 
 // Replace changes a part of one file.

@@ -121,11 +121,22 @@ func (sh *shell) create(cmd *cobra.Command, w client.AppWish, wait bool) error {
 	if err != nil {
 		return err
 	}
+	sh.sayBeside(created.App)
 	if created.Run == nil {
 		sh.say("%s is created; deploy it with: serverplane deploy %s", w.Name, w.Name)
 		return nil
 	}
 	return sh.begun(cmd.Context(), c, *created.Run, wait)
+}
+
+// sayBeside tells how to add what apps of the kind usually run beside what serves visitors.
+func (sh *shell) sayBeside(a client.App) {
+	if len(a.Beside) > 0 {
+		sh.say("An app of kind %s usually has more that runs, started anew with every release; add what this one needs:", a.Kind)
+	}
+	for _, line := range a.Beside {
+		sh.say("  %s", line)
+	}
 }
 
 // pairs reads NAME=VALUE words; the value is taken as it is.

@@ -56,10 +56,10 @@ func (sh *shell) backendList() *cobra.Command {
 }
 
 func backendRows(items []client.Backend) [][]string {
-	return rows("SERVER ROLE ENABLED STATE SINCE ADDRESS WEIGHT BACKUP RELEASE REASON", items, func(b client.Backend) []string {
+	return rows("SERVER ROLE ENABLED STATE SINCE ADDRESS WEIGHT BACKUP RELEASE RUNTIME REASON", items, func(b client.Backend) []string {
 		return []string{
 			b.Server, b.Role, yesNo(b.Enabled), b.State, stamp(b.Since), or(b.Address), strconv.Itoa(b.Weight), yesNo(b.Backup),
-			or(b.Release), or(b.Reason),
+			or(b.Release), or(b.Runtime), or(b.Reason),
 		}
 	})
 }

@@ -62,7 +62,7 @@ func eventLine(e client.Event) string {
 		return line + " == " + e.Text
 	case "error":
 		return line + " !! " + e.Text
-	case "output":
+	case "output", "said":
 		return line + " | " + e.Text
 	}
 	return line + "  " + e.Text

@@ -236,10 +236,8 @@ func (c *Control) viewApp(ctx context.Context, tx *store.Tx, a plane.App) (AppVi
 	view := AppView{App: a, ServerName: server.Name}
 	if kind, err := c.kinds.Of(a.Kind); err == nil { // one of a newer panel's is shown without
 		view.Label, view.Slot, view.Trust = kind.Label, kind.Slot, kind.Trust
-		view.Shared = a.Spec.Shared()
-		if kind.Shared != nil { // with those of its own
-			view.Shared = kind.Shared(a.Spec.Options)
-		}
+		view.Shared = kind.SharedPaths(a.Spec.Options)
+		view.Beside = kind.BesideLines(a.Name)
 	}
 	if a.LiveID == "" {
 		return view, nil

@@ -61,7 +61,7 @@ func (c *Control) SetProcess(ctx context.Context, actor plane.Actor, kind plane.
 	if err := wish.Check(); err != nil {
 		return nil, err
 	}
-	return c.arrange(ctx, actor, string(kind)+".set", app+" "+name, false, func(tx *store.Tx) (plane.App, error) {
+	return c.arrange(ctx, actor, arrangement{kind: kind, verb: "set", app: app, name: name}, func(tx *store.Tx) (plane.App, error) {
 		a, err := settledApp(ctx, tx, app)
 		if err != nil {
 			return a, err
@@ -101,13 +101,8 @@ func (c *Control) keepProcess(ctx context.Context, tx *store.Tx, a plane.App, wi
 	case now.Removing:
 		return plane.Conflict(fmt.Sprintf("%q is still being removed", wish.Name), string(now.Kind)+" remove "+a.Name+" "+wish.Name+" again continues")
 	}
-	if now.On != wish.On {
-		now.OwnerID, now.HolderID = "", ""
-		if wish.On == plane.OnOne {
-			now.OwnerID = a.ServerID
-		}
-	}
-	now.Command, now.On, now.Count, now.Stop, now.Schedule, now.ChangedAt = wish.Command, wish.On, wish.Count, wish.Stop, wish.Schedule, c.now().UTC()
+	now = now.PutOn(wish.On, a.ServerID, a.LiveID != "")
+	now.Command, now.Count, now.Stop, now.Schedule, now.ChangedAt = wish.Command, wish.Count, wish.Stop, wish.Schedule, c.now().UTC()
 	return tx.UpdateProcess(ctx, now)
 }
 
@@ -127,23 +122,44 @@ func (c *Control) newProcess(ctx context.Context, tx *store.Tx, a plane.App, p p
 	return tx.CreateProcess(ctx, p)
 }
 
-// arrange writes a wish about processes and, where something is deployed, queues
-// the Run that carries it out.
-func (c *Control) arrange(ctx context.Context, actor plane.Actor, action, subject string, anyway bool, wish func(tx *store.Tx) (plane.App, error)) (*plane.Run, error) {
-	args, err := json.Marshal(map[string]any{"anyway": anyway})
-	if err != nil {
-		return nil, fmt.Errorf("describe what is arranged: %w", err)
+// arrangement is what a person wishes of one process.
+type arrangement struct {
+	kind   plane.ProcessKind
+	verb   string
+	app    string
+	name   string
+	to     string // name of a server
+	anyway bool
+}
+
+func (w arrangement) subject() string {
+	if w.to != "" {
+		return w.app + " " + w.name + " to " + w.to
 	}
+	return w.app + " " + w.name
+}
+
+// arrange writes a wish about a process and, where something is deployed, queues
+// the Run that carries it out. The Run remembers what there was before.
+func (c *Control) arrange(ctx context.Context, actor plane.Actor, w arrangement, wish func(tx *store.Tx) (plane.App, error)) (*plane.Run, error) {
 	var run *plane.Run
-	err = c.changeNoting(ctx, actor, action, subject, func(tx *store.Tx) (string, error) {
+	err := c.changeNoting(ctx, actor, string(w.kind)+"."+w.verb, w.subject(), func(tx *store.Tx) (string, error) {
 		run = nil
+		former, err := formerProcess(ctx, tx, w.app, w.name)
+		if err != nil {
+			return "", err
+		}
 		a, err := wish(tx)
 		if err != nil || a.LiveID == "" {
 			return "", err
 		}
+		args, err := processArgsOf(ctx, tx, a, w, former)
+		if err != nil {
+			return "", err
+		}
 		queued, err := c.enqueueProcesses(ctx, tx, actor, a, args)
 		run = &queued
-		if anyway {
+		if w.anyway {
 			return queued.ID + ": says that the present owner is off", err
 		}
 		return queued.ID, err
@@ -166,7 +182,7 @@ func (c *Control) enqueueProcesses(ctx context.Context, tx *store.Tx, actor plan
 // MoveProcess makes another backend the owner of what runs on one: stopped and
 // proven to have stopped on the old, then started on the new.
 func (c *Control) MoveProcess(ctx context.Context, actor plane.Actor, kind plane.ProcessKind, app, name string, w MoveWish) (*plane.Run, error) {
-	return c.arrange(ctx, actor, string(kind)+".move", app+" "+name+" to "+w.Server, w.Anyway, func(tx *store.Tx) (plane.App, error) {
+	return c.arrange(ctx, actor, arrangement{kind: kind, verb: "move", app: app, name: name, to: w.Server, anyway: w.Anyway}, func(tx *store.Tx) (plane.App, error) {
 		a, p, err := c.namedProcess(ctx, tx, kind, app, name)
 		if err != nil {
 			return a, err
@@ -224,6 +240,12 @@ func refuseAwayOwner(ctx context.Context, tx *store.Tx, a plane.App, p plane.Pro
 	if p.HolderID == "" {
 		return nil
 	}
+	if p.HolderID == plane.Anywhere {
+		if !w.Anyway {
+			return nil // its Run refuses where one of them cannot be reached
+		}
+		return plane.Invalid("anyway", fmt.Sprintf("%s may still run on every backend, for it ran on all", p.Name), "move it without --anyway; a backend whose server is off for good is taken away by backend remove")
+	}
 	owner, err := tx.Server(ctx, p.HolderID)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
@@ -243,7 +265,7 @@ func refuseAwayOwner(ctx context.Context, tx *store.Tx, a plane.App, p plane.Pro
 // RemoveProcess takes a process or cron entry away from every server. Asked
 // again, it goes on with what could not be reached.
 func (c *Control) RemoveProcess(ctx context.Context, actor plane.Actor, kind plane.ProcessKind, app, name string) (*plane.Run, error) {
-	return c.arrange(ctx, actor, string(kind)+".remove", app+" "+name, false, func(tx *store.Tx) (plane.App, error) {
+	return c.arrange(ctx, actor, arrangement{kind: kind, verb: "remove", app: app, name: name}, func(tx *store.Tx) (plane.App, error) {
 		a, p, err := c.namedProcess(ctx, tx, kind, app, name)
 		if err != nil {
 			return a, err

@@ -2,6 +2,7 @@ package control_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -233,4 +234,161 @@ func TestCronFollowsTheAppsClock(t *testing.T) {
 		_, err := p.ChangeApp(ctx, ann, "web", control.AppChange{Options: map[string]string{"timezone": "Mars/Olympus"}})
 		return err
 	})
+}
+
+// What a queued Run was to do is not half in force when it is cancelled: the book is as before.
+func TestCancelledWishAboutAProcessIsTakenBack(t *testing.T) {
+	set := func(name string, w control.ProcessWish) func(p *panel) (*plane.Run, error) {
+		return func(p *panel) (*plane.Run, error) {
+			return p.SetProcess(p.Context(), ann, plane.Worker, "web", name, w)
+		}
+	}
+	everywhere, other := mail(), mail()
+	everywhere.On, other.Command, other.Count = plane.OnAll, "node other.js", 3
+	for name, wish := range map[string]func(p *panel) (*plane.Run, error){
+		"move": func(p *panel) (*plane.Run, error) {
+			return p.MoveProcess(p.Context(), ann, plane.Worker, "web", "mail", control.MoveWish{Server: "s2"})
+		},
+		"remove": func(p *panel) (*plane.Run, error) {
+			return p.RemoveProcess(p.Context(), ann, plane.Worker, "web", "mail")
+		},
+		"change": set("mail", other), "on all": set("mail", everywhere), "new": set("more", mail()),
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, a := twoBackends(t)
+			first, err := set("mail", mail())(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.finish(first.ID)
+			p.held(a)
+			before := p.contents()["processes"]
+			run, err := wish(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			runs := p.count("runs")
+			if slices.Equal(before, p.contents()["processes"]) {
+				t.Fatal("nothing was wished")
+			}
+			if got, err := p.CancelRun(t.Context(), ann, run.ID); err != nil || got.State != plane.RunCancelled {
+				t.Fatalf("%+v, %v", got, err)
+			}
+			if after := p.contents()["processes"]; !slices.Equal(before, after) || p.count("runs") != runs {
+				t.Errorf("%q, before %q; %d Runs, before %d", after, before, p.count("runs"), runs)
+			}
+		})
+	}
+}
+
+// The Run before it acts on the whole book: what it may have done by the way is put right.
+func TestCancelledWishThatAnotherRunMayHaveCarriedOut(t *testing.T) {
+	p, a := twoBackends(t)
+	for _, name := range []string{"mail", "idle"} {
+		run, err := p.SetProcess(t.Context(), ann, plane.Worker, "web", name, mail())
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.finish(run.ID)
+	}
+	p.held(a)
+	under, err := p.MoveProcess(t.Context(), ann, plane.Worker, "web", "idle", control.MoveWish{Server: "s2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.claim(under.ID)
+	removal, err := p.RemoveProcess(t.Context(), ann, plane.Worker, "web", "mail")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fresh, err := p.SetProcess(t.Context(), ann, plane.Worker, "web", "fresh", mail())
+	if err != nil {
+		t.Fatal(err)
+	}
+	runs := p.count("runs")
+	for _, r := range []*plane.Run{removal, fresh} {
+		if _, err := p.CancelRun(t.Context(), ann, r.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, v := range p.processes(plane.Worker) {
+		if v.Removing != (v.Name == "fresh") { // it may have been started: what is removed is proven to be gone
+			t.Errorf("%+v", v)
+		}
+	}
+	if p.count("runs") != runs+2 {
+		t.Errorf("%d Runs, before %d: nothing brings the servers to the book again", p.count("runs"), runs)
+	}
+}
+
+func TestWishesAboutAProcessAreCancelledFromTheNewestOn(t *testing.T) {
+	p, a := twoBackends(t)
+	first, err := p.SetProcess(t.Context(), ann, plane.Worker, "web", "mail", mail())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.finish(first.ID)
+	p.held(a)
+	before := p.contents()["processes"]
+	move, err := p.MoveProcess(t.Context(), ann, plane.Worker, "web", "mail", control.MoveWish{Server: "s2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	removal, err := p.RemoveProcess(t.Context(), ann, plane.Worker, "web", "mail")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.refuses("the older of two wishes", plane.CodeConflict, "", func(ctx context.Context) error { _, err := p.CancelRun(ctx, ann, move.ID); return err })
+	for _, r := range []*plane.Run{removal, move} {
+		if _, err := p.CancelRun(t.Context(), ann, r.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after := p.contents()["processes"]; !slices.Equal(before, after) {
+		t.Errorf("%q, before %q", after, before)
+	}
+}
+
+// From all to one nothing may start before it is proven that it stopped everywhere.
+func TestFromAllToOneItMayBeAnywhere(t *testing.T) {
+	p, a := twoBackends(t)
+	for _, on := range []plane.Placement{plane.OnOne, plane.OnAll, plane.OnOne} {
+		w := mail()
+		w.On = on
+		if _, err := p.SetProcess(t.Context(), ann, plane.Worker, "web", "mail", w); err != nil {
+			t.Fatal(err)
+		}
+		if on == plane.OnOne && len(p.processes(plane.Worker)) == 1 && p.processes(plane.Worker)[0].HolderID == "" {
+			p.held(a)
+		}
+	}
+	if got := p.processes(plane.Worker)[0]; got.Owner != "s1" || got.HolderID != plane.Anywhere || got.RunsOn(a.ServerID) {
+		t.Errorf("%+v", got)
+	}
+	p.refuses("anyway, from anywhere", plane.CodeInvalid, "anyway", func(ctx context.Context) error {
+		_, err := p.MoveProcess(ctx, ann, plane.Worker, "web", "mail", control.MoveWish{Server: "s2", Anyway: true, Confirm: "s1"})
+		return err
+	})
+	if _, err := p.MoveProcess(t.Context(), ann, plane.Worker, "web", "mail", control.MoveWish{Server: "s2"}); err != nil {
+		t.Error(err)
+	}
+}
+
+// What a process wrote is in the log of its Run, for those who may read logs alone.
+func TestWhatAProcessSaidIsForThoseWhoMayReadLogs(t *testing.T) {
+	p, _ := twoBackends(t)
+	run, err := p.SetProcess(t.Context(), ann, plane.Worker, "web", "mail", mail())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.write(func(ctx context.Context, tx *store.Tx) error {
+		_, err := tx.AppendEvents(ctx, run.ID, []plane.Event{{Time: day, Kind: plane.EventSaid, Server: "s1", Text: "mail: from a visitor"}, {Time: day, Kind: plane.EventError, Text: "mail on s1 is failed"}})
+		return err
+	})
+	for role, want := range map[plane.Role]bool{plane.RoleOwner: true, plane.RoleViewer: false} {
+		got, err := p.Events(t.Context(), plane.Actor{Role: role}, run.ID, 0, 0)
+		if err != nil || len(got) != 2 || strings.Contains(got[0].Text, "visitor") != want || got[1].Text != "mail on s1 is failed" {
+			t.Errorf("%s: %+v, %v", role, got, err)
+		}
+	}
 }

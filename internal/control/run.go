@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/serverplane/serverplane/internal/auth"
 	"github.com/serverplane/serverplane/internal/plane"
 	"github.com/serverplane/serverplane/internal/store"
 )
@@ -159,7 +160,7 @@ func (c *Control) CancelRun(ctx context.Context, actor plane.Actor, id string) (
 			return err
 		}
 		if r.State == plane.RunQueued {
-			return cancelQueued(ctx, tx, r, c.now().UTC())
+			return c.cancelQueued(ctx, tx, actor, r)
 		}
 		return nil
 	})
@@ -190,7 +191,8 @@ func refuseHalfSwitched(ctx context.Context, tx *store.Tx, r plane.Run) error {
 }
 
 // cancelQueued takes back what a Run that never began had announced.
-func cancelQueued(ctx context.Context, tx *store.Tx, r plane.Run, now time.Time) error {
+func (c *Control) cancelQueued(ctx context.Context, tx *store.Tx, actor plane.Actor, r plane.Run) error {
+	now := c.now().UTC()
 	if _, err := tx.AppendEvents(ctx, r.ID, []plane.Event{{Time: now, Kind: plane.EventEnd, Text: "cancelled before it began"}}); err != nil {
 		return err
 	}
@@ -213,6 +215,9 @@ func cancelQueued(ctx context.Context, tx *store.Tx, r plane.Run, now time.Time)
 	}
 	if r.Kind == plane.RunEnable {
 		return cancelQueuedEnabling(ctx, tx, r)
+	}
+	if r.Kind == plane.RunProcesses {
+		return c.cancelQueuedProcesses(ctx, tx, actor, r)
 	}
 	return nil
 }
@@ -297,8 +302,9 @@ func cancelQueuedProvisioning(ctx context.Context, tx *store.Tx, r plane.Run, no
 }
 
 // Events returns up to 500 lines of a Run's log after the given one. When there
-// is none yet and the Run has not ended it waits, at most as long as said.
-func (c *Control) Events(ctx context.Context, _ plane.Actor, runID string, after int64, wait time.Duration) ([]plane.Event, error) {
+// is none yet and the Run has not ended it waits, at most as long as said. What
+// processes wrote is for those who may read logs.
+func (c *Control) Events(ctx context.Context, actor plane.Actor, runID string, after int64, wait time.Duration) ([]plane.Event, error) {
 	hint, stop := c.hub.Subscribe(TopicRun(runID))
 	defer stop()
 	deadline := time.NewTimer(wait)
@@ -306,7 +312,7 @@ func (c *Control) Events(ctx context.Context, _ plane.Actor, runID string, after
 	for {
 		events, ended, err := c.events(ctx, runID, after)
 		if err != nil || len(events) > 0 || ended {
-			return events, err
+			return readable(actor, events), err
 		}
 		select {
 		case <-hint:
@@ -316,6 +322,19 @@ func (c *Control) Events(ctx context.Context, _ plane.Actor, runID string, after
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// readable keeps each line's place, so that who follows the log misses none.
+func readable(actor plane.Actor, events []plane.Event) []plane.Event {
+	if auth.Allow(actor.Role, auth.LogRead) {
+		return events
+	}
+	for i := range events {
+		if events[i].Kind == plane.EventSaid {
+			events[i].Text = "(for those who may read logs)"
+		}
+	}
+	return events
 }
 
 func (c *Control) events(ctx context.Context, runID string, after int64) (events []plane.Event, ended bool, err error) {

@@ -142,6 +142,7 @@ type AppView struct {
 
 	Label, Slot, Trust string   // of its kind; see plane.Definition
 	Shared             []string // folders that outlive releases, on each server for itself
+	Beside             []string // command lines that add what apps of its kind usually run beside it
 }
 
 // DeploymentView is a deployment with where it stands and how long such a one

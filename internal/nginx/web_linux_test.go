@@ -25,6 +25,7 @@ func web(t *testing.T, w nginx.Web) nginx.Web {
 	w.App, w.Slot, w.Listen, w.Root, w.Scratch = "web0", "a", addr("127.0.0.11:20001"), dir+"/site", dir+"/scratch"
 	for name, text := range map[string]string{
 		"index.html": "the page", "index.php": "<?php", "a/b.css": "style", ".env": "SECRET=1", ".well-known/x": "proof", "uploads/evil.php": "<?php", "uploads/a.png": "image",
+		"uploads/.htpasswd": "SECRET=1", "uploads/.git/config": "SECRET=1", "uploads/.well-known/x": "proof", "uploads/.well-known/evil.php": "<?php",
 	} {
 		must(t, os.MkdirAll(filepath.Dir(w.Root+"/"+name), 0o755))
 		must(t, os.WriteFile(w.Root+"/"+name, []byte(text), 0o644))
@@ -96,9 +97,11 @@ func TestScriptsOfASlot(t *testing.T) {
 	for path, want := range map[string]string{
 		"": "200 /index.php http sent", "pretty/url?x=1": "200 /index.php http sent", "index.php/more/path": "200 /index.php http sent", "a/b.css": "200 style",
 		"uploads/a.png": "200 image", "uploads/evil.php": "404", "uploads/evil.php/x": "404", "gone.php": "404",
+		"uploads/.htpasswd": "404", "uploads/.git/config": "404", "uploads/.well-known/x": "200 proof", "uploads/.well-known/evil.php": "404", "uploads//evil.php": "404",
+		"UPLOADS/evil.php": "404", "index.php/../uploads/evil.php": "404",
 	} {
 		a := ask(t, request("POST", front+path, "sent"))
-		if strings.HasPrefix(want, "200 style") || strings.HasPrefix(want, "200 image") {
+		if strings.HasPrefix(want, "200 style") || strings.HasPrefix(want, "200 image") || strings.HasPrefix(want, "200 proof") {
 			a = ask(t, request("GET", front+path, ""))
 		}
 		if got := fmt.Sprintf("%d %s", a.code, a.body); !strings.HasPrefix(got, want) {

@@ -26,6 +26,7 @@ type Backend struct {
 	// DeploymentID is the deployment its live slot was started from, that is
 	// release, commands and variables together; or empty.
 	DeploymentID string
+	Runtime      string // with which version of the kind's runtime the slot was started, for example "Node.js v22.1.0", or empty
 	Health       Health
 	CreatedAt    time.Time
 }

@@ -38,7 +38,7 @@ type Definition struct {
 
 	// Setup and Settle are shell lines in the release before and after the build steps, whatever those are.
 	Setup, Settle func(Place) []string
-	// Shared lists folders of a release that outlive it on one server.
+	// Shared lists paths below the app's root that outlive releases on one server; nil: those of the option alone.
 	Shared func(options map[string]string) []string
 	// Path lists folders in front of PATH, while building and running.
 	Path func(Place) []string
@@ -50,6 +50,8 @@ type Definition struct {
 	Baked bool
 	// Secrets are variables made once, when the app is created.
 	Secrets []Secret
+	// Beside are processes and cron entries that apps of this kind usually have; a person adds them.
+	Beside []Process
 	// Trust tells how an app of this kind learns that its forwarded headers may be believed.
 	Trust string
 
@@ -156,7 +158,20 @@ func (k Kinds) Check(a App) error {
 	case a.Spec.Start != "" && d.Fixed:
 		return Invalid("start", fmt.Sprintf("an app of kind %s has no start command: %s", a.Kind, d.Slot), "leave it empty")
 	}
-	return d.checkOptions(a.Spec.Options)
+	if err := d.checkOptions(a.Spec.Options); err != nil {
+		return err
+	}
+	return d.checkBelowRoot(a.Spec)
+}
+
+// checkBelowRoot catches who counts shared paths from the repository's top.
+func (d Definition) checkBelowRoot(s Spec) error {
+	for _, path := range d.SharedPaths(s.Options) {
+		if inside, found := strings.CutPrefix(path, s.Root+"/"); found && s.Root != "" {
+			return Invalid("option", fmt.Sprintf("%s %s would be %s/%s: shared paths begin at the app's root", OptionShared, path, s.Root, path), "write "+inside)
+		}
+	}
+	return nil
 }
 
 func (d Definition) checkOptions(given map[string]string) error {
@@ -170,12 +185,45 @@ func (d Definition) checkOptions(given map[string]string) error {
 			return Invalid("option", o.Name+" "+o.Rule, "the default is "+cmp.Or(o.Default, "empty"))
 		}
 	}
+	shared := d.SharedPaths(given)
+	if err := CheckShared("option", shared); err != nil {
+		return err
+	}
+	return d.checkDocumentRoot(given, shared)
+}
+
+// SharedPaths lists in order what outlives releases, the kind's own among it.
+func (d Definition) SharedPaths(options map[string]string) []string {
 	if d.Shared == nil {
+		return Spec{Options: options}.Shared()
+	}
+	paths := d.Shared(options)
+	slices.Sort(paths)
+	return slices.Compact(paths)
+}
+
+// checkDocumentRoot holds that what visitors get is of the release: a shared
+// document root would serve the first release for ever.
+func (d Definition) checkDocumentRoot(options map[string]string, shared []string) error {
+	if d.Web == nil {
 		return nil
 	}
-	shared := d.Shared(given) // with those of the kind's own: none may lie inside another
-	slices.Sort(shared)
-	return CheckShared("option", slices.Compact(shared))
+	root := strings.TrimPrefix(d.Web(Place{Folder: "/r", Options: options}).Root, "/r")
+	for _, path := range shared {
+		if strings.HasPrefix(root+"/", "/"+path+"/") {
+			return Invalid("option", fmt.Sprintf("%s %s is the document root or holds it: visitors would get the first release for ever", OptionShared, path), "share a folder below it, for example "+strings.TrimPrefix(root, "/")+"/uploads")
+		}
+	}
+	return nil
+}
+
+// BesideLines are the command lines that add to an app what usually runs beside its slots.
+func (d Definition) BesideLines(app string) []string {
+	var lines []string
+	for _, p := range d.Beside {
+		lines = append(lines, p.Line(app))
+	}
+	return lines
 }
 
 func names(options []Option) string {

@@ -18,10 +18,7 @@ func laravel() Definition {
 	d.Shared = func(options map[string]string) []string {
 		return append([]string{"storage/app"}, list(options["shared"])...)
 	}
-	d.Setup = func(p Place) []string {
-		steps := append([]string{needsArtisan, laravelFolders}, sharedFolders(p, d.Shared(p.Options))...)
-		return append(steps, needsExtensions)
-	}
+	d.Setup = func(Place) []string { return []string{needsArtisan, laravelFolders, needsExtensions} }
 	d.Settle = nil
 	// A configuration that was cached while building would hold the variables of that time, for both slots: each slot
 	// makes its own when it starts, in its folder in memory.
@@ -34,6 +31,10 @@ func laravel() Definition {
 	d.Secrets = []Secret{{Name: "APP_KEY", Make: func(random []byte) string {
 		return "base64:" + base64.StdEncoding.EncodeToString(random[:32])
 	}}}
+	d.Beside = []Process{
+		{Name: "schedule", Kind: Cron, Command: "php artisan schedule:run", On: OnOne, Schedule: "* * * * *"},
+		{Name: "queue", Kind: Worker, Command: "php artisan queue:work --tries=3 --max-time=3600", On: OnAll},
+	}
 	d.Look = func(f Files) Finding {
 		found := seen(f, 80, "artisan", "Laravel's command line")
 		if found.Sure > 0 && f.Says("composer.json", "laravel/framework") {

@@ -21,7 +21,7 @@ func php() Definition {
 			return Web{Root: below(p.Folder, root), PHP: true, Plain: plainFolders(root, list(p.Options["shared"]))}
 		},
 		Pool:    phpPool,
-		Setup:   func(p Place) []string { return append(sharedFolders(p, list(p.Options["shared"])), needsExtensions) },
+		Setup:   func(Place) []string { return []string{needsExtensions} },
 		Settle:  func(p Place) []string { return []string{hasFolder("document-root", p.Options["document-root"])} },
 		Shared:  func(options map[string]string) []string { return list(options["shared"]) },
 		Trust:   "REMOTE_ADDR is the visitor and HTTPS is on behind https: nothing to tell",
@@ -109,17 +109,6 @@ func plainFolders(root string, shared []string) []string {
 	}
 	slices.Sort(paths)
 	return slices.Compact(paths)
-}
-
-// sharedFolders puts a link to ~/shared in the place of each folder; what a release brings along is the first content.
-// A folder that leads there already is left alone, and a file is never taken for one.
-func sharedFolders(p Place, folders []string) []string {
-	var lines []string
-	for _, f := range folders {
-		there := p.Shared + "/" + f
-		lines = append(lines, fmt.Sprintf(`mkdir -p '%[1]s' "$(dirname '%[2]s')"; if [ -e '%[2]s' ] && [ ! -d '%[2]s' ]; then echo '%[2]s is a file in the repository: shared lists folders'; exit 1; fi; if [ -d '%[2]s' ] && [ "$(realpath '%[2]s')" != "$(realpath '%[1]s')" ]; then cp -an '%[2]s/.' '%[1]s/'; rm -rf '%[2]s'; fi; ln -sfn '%[1]s' '%[2]s'`, there, f))
-	}
-	return lines
 }
 
 // launchFPM starts php-fpm, then Nginx in front of it. When either ends, the slot ends: the port is closed then, which

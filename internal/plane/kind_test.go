@@ -50,6 +50,11 @@ func TestDefinitionsAreWhole(t *testing.T) {
 				t.Errorf("%s: %s is %q", d.Kind, s.Name, one)
 			}
 		}
+		for _, p := range d.Beside {
+			if err := p.WithDefaults().Check(); err != nil || strings.Contains(p.Command+p.Schedule, "'") {
+				t.Errorf("%s: %s is refused: %v", d.Kind, p.Name, err)
+			}
+		}
 		if err := (plane.Kinds{}).Check(plane.App{Kind: d.Kind, Spec: plane.Spec{Start: start(d), Options: map[string]string{"nope": "1"}}}); err == nil {
 			t.Errorf("%s takes an option nobody knows", d.Kind)
 		}
@@ -73,6 +78,44 @@ func TestSharedFoldersOfAKindLieInNoOther(t *testing.T) {
 		a := plane.App{Kind: c.kind, Spec: plane.Kinds{}.Complete(c.kind, plane.Spec{Options: map[string]string{"shared": c.shared}})}
 		if err := (plane.Kinds{}).Check(a); (err == nil) != c.ok || err != nil && plane.CodeOf(err) != plane.CodeInvalid {
 			t.Errorf("%s with shared=%s: %v", c.kind, c.shared, err)
+		}
+	}
+}
+
+// A document root that outlives releases would serve the first one for ever.
+func TestTheDocumentRootIsNotShared(t *testing.T) {
+	for _, c := range []struct {
+		kind    plane.Kind
+		options map[string]string
+		ok      bool
+	}{
+		{plane.KindPHP, map[string]string{"document-root": "public", "shared": "public"}, false},
+		{plane.KindPHP, map[string]string{"document-root": "web/public", "shared": "web"}, false},
+		{plane.KindPHP, map[string]string{"document-root": "public", "shared": "public/up,pub"}, true},
+		{plane.KindPHP, map[string]string{"shared": "public"}, true},
+		{plane.KindLaravel, map[string]string{"shared": "public"}, false}, {plane.KindLaravel, map[string]string{"shared": "public/up"}, true},
+		{plane.KindStatic, map[string]string{"output": "dist", "shared": "dist"}, false}, {plane.KindStatic, map[string]string{"output": "dist/en", "shared": "dist"}, false},
+		{plane.KindStatic, map[string]string{"output": "dist", "shared": "dist/up,data"}, true}, {plane.KindNodeJS, map[string]string{"shared": "public"}, true},
+	} {
+		err := plane.Kinds{}.Check(plane.App{Kind: c.kind, Spec: plane.Kinds{}.Complete(c.kind, plane.Spec{Options: c.options})})
+		if c.ok && err != nil {
+			t.Errorf("%s with %v: %v", c.kind, c.options, err)
+		}
+		if !c.ok {
+			refusedAt(t, err, "option")
+		}
+	}
+}
+
+func TestSharedPathsBeginAtTheRoot(t *testing.T) {
+	for shared, ok := range map[string]bool{"storage": true, "packages/website": true, "packages/web/storage": false} {
+		spec := plane.Kinds{}.Complete(plane.KindNodeJS, plane.Spec{Root: "packages/web", Options: map[string]string{"shared": shared}})
+		err := plane.Kinds{}.Check(plane.App{Kind: plane.KindNodeJS, Spec: spec})
+		if ok && err != nil {
+			t.Errorf("%s: %v", shared, err)
+		}
+		if !ok {
+			refusedAt(t, err, "option")
 		}
 	}
 }

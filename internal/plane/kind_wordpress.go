@@ -15,15 +15,14 @@ func wordpress() Definition {
 	d.Options = phpOptions("shared")
 	d.Web = func(p Place) Web { return Web{Root: p.Folder, PHP: true, Plain: plainFolders("", d.Shared(p.Options))} }
 	d.Shared = func(options map[string]string) []string { return append([]string{uploads}, list(options["shared"])...) }
-	d.Setup = func(p Place) []string {
-		return append([]string{needsWordPress, "mkdir -p " + uploads, wpConfig}, sharedFolders(p, d.Shared(p.Options))...)
-	}
+	d.Setup = func(Place) []string { return []string{needsWordPress, wpConfig} }
 	d.Settle = nil
 	for _, name := range []string{
 		"AUTH_KEY", "SECURE_AUTH_KEY", "LOGGED_IN_KEY", "NONCE_KEY", "AUTH_SALT", "SECURE_AUTH_SALT", "LOGGED_IN_SALT", "NONCE_SALT",
 	} {
 		d.Secrets = append(d.Secrets, Secret{Name: name, Make: func(random []byte) string { return base64.RawURLEncoding.EncodeToString(random[:48]) }})
 	}
+	d.Beside = []Process{{Name: "wp-cron", Kind: Cron, Command: "php wp-cron.php", On: OnOne, Schedule: "*/5 * * * *"}}
 	d.Look = func(f Files) Finding {
 		if found := seen(f, 95, "wp-settings.php", "WordPress itself"); found.Sure > 0 {
 			return found
@@ -37,7 +36,7 @@ func wordpress() Definition {
 	return d
 }
 
-const needsWordPress = `if [ ! -f wp-settings.php ] && [ -d wp-content ]; then echo 'the repository holds wp-content only: put the rest of WordPress beside it'; exit 1; fi
+const needsWordPress = `if [ ! -f wp-settings.php ] && { [ -d wp-content/themes ] || [ -d wp-content/plugins ]; }; then echo 'the repository holds wp-content only: put the rest of WordPress beside it'; exit 1; fi
 [ -f wp-settings.php ] || { echo 'there is no WordPress here (no wp-settings.php): is it in another folder of the repository (--root)?'; exit 1; }`
 
 // wpConfig holds no secret: it reads variables. A wp-config.php of the repository's own stays.

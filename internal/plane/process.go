@@ -24,7 +24,7 @@ type Process struct {
 	Stop      Duration // how long it may go on with what it is at when it is stopped
 	Schedule  string   // of a cron entry
 	OwnerID   string   // on one: the server it is wished on
-	HolderID  string   // on one: the server it may be running on; empty: proven to run nowhere
+	HolderID  string   // on one: the server it may be running on, or Anywhere; empty: proven to run nowhere
 	Removing  bool
 	CreatedAt time.Time
 	ChangedAt time.Time
@@ -48,6 +48,10 @@ const (
 	OnAll Placement = "all"
 )
 
+// Anywhere is the holder of a process that ran on all backends and is to run on
+// one: it must be proven to have stopped on each.
+const Anywhere = "*"
+
 // Limits of processes.
 const (
 	MaxProcesses = 50 // of one app, cron entries included
@@ -62,6 +66,15 @@ func (p Process) WithDefaults() Process {
 	}
 	p.Stop = cmp.Or(p.Stop, DefaultStop)
 	return p
+}
+
+// Line is the command line that adds the process to an app.
+func (p Process) Line(app string) string {
+	line := "serverplane " + string(p.Kind) + " set " + app + " " + p.Name
+	if p.Kind == Cron {
+		line += " --schedule '" + p.Schedule + "'"
+	}
+	return line + " --command '" + p.Command + "' --on " + string(p.On)
 }
 
 // Check holds for a process with its defaults.
@@ -113,6 +126,58 @@ func (p Process) Moves(name, server, serverID string) (Process, error) {
 	}
 	p.OwnerID = serverID
 	return p, nil
+}
+
+// OnlyMoved tells whether the process became the other one by moves alone.
+func (p Process) OnlyMoved(into Process) bool {
+	into.OwnerID, into.HolderID, into.CreatedAt, into.ChangedAt = p.OwnerID, p.HolderID, p.CreatedAt, p.ChangedAt
+	return p == into
+}
+
+// PutOn changes on which backends the process runs; where something is live, what
+// ran on all may be anywhere until the opposite is proven. A new owner is the primary.
+func (p Process) PutOn(on Placement, primaryID string, live bool) Process {
+	if p.On == on {
+		return p
+	}
+	p.On, p.OwnerID, p.HolderID = on, "", ""
+	if on == OnOne {
+		p.OwnerID = primaryID
+		if live {
+			p.HolderID = Anywhere
+		}
+	}
+	return p
+}
+
+// Stays takes back a move of which nothing was done: the process goes on where it may be running.
+func (p Process) Stays() Process {
+	switch {
+	case !p.Leaves():
+	case p.HolderID == Anywhere:
+		p.On, p.OwnerID, p.HolderID = OnAll, "", ""
+	default:
+		p.OwnerID = p.HolderID
+	}
+	return p
+}
+
+// TakenBack gives the process as it was before a wish whose Run never began. Where
+// it may be running is a fact and stays one; acted tells that another Run may have
+// carried the wish out by the way.
+func (p Process) TakenBack(former Process, acted bool) Process {
+	back := former
+	switch {
+	case former.On == OnAll:
+	case p.On == OnAll && acted:
+		back.HolderID = Anywhere
+	case p.On == OnAll:
+	case p.Leaves() || p.HolderID == "":
+		back.HolderID = p.HolderID
+	default: // it has arrived
+		back.OwnerID, back.HolderID = p.OwnerID, p.HolderID
+	}
+	return back
 }
 
 // ProcessState is what a person sees of a process on one server.

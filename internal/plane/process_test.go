@@ -41,6 +41,81 @@ func TestProcessCheck(t *testing.T) {
 	}
 }
 
+// Whatever is wished of a process, also on which backends it runs, and whatever of
+// it has come true or was taken back: what has an owner is started nowhere while it
+// may run anywhere else.
+func TestNoWishStartsASecondOne(t *testing.T) {
+	servers := []string{"srv_1", "srv_2", "srv_3"}
+	rapid.Check(t, func(t *rapid.T) {
+		p := worker()
+		running := map[string]bool{"srv_1": true} // what servers have, by proof only less
+		former := p
+		for range rapid.IntRange(0, 14).Draw(t, "steps") {
+			switch rapid.IntRange(0, 6).Draw(t, "step") {
+			case 0: // a person moves it
+				former = p
+				if moved, err := p.Moves("mail", "s", rapid.SampledFrom(servers).Draw(t, "to")); err == nil {
+					p = moved
+				}
+			case 1: // a person wishes it on all, or on one
+				former = p
+				p = p.PutOn(rapid.SampledFrom([]plane.Placement{plane.OnOne, plane.OnAll}).Draw(t, "on"), "srv_1", true)
+			case 2: // a Run proves that it has stopped where it may be
+				if p.Leaves() {
+					p.HolderID, running = "", map[string]bool{}
+				}
+			case 3: // the owner takes it
+				if p.On == plane.OnOne && p.HolderID == "" {
+					p.HolderID = p.OwnerID
+				}
+			case 4: // what belongs on a server is started there, of the book as a deployment sees it
+				for _, s := range servers {
+					if p.Stays().RunsOn(s) {
+						running[s] = true
+					}
+				}
+			case 5: // the wish before last was cancelled while queued
+				p = p.TakenBack(former, true)
+				former = p
+			case 6: // a Run fails
+				p = p.Stays()
+			}
+			for _, s := range servers {
+				for other := range running {
+					if p.On == plane.OnOne && p.RunsOn(s) && other != s {
+						t.Fatalf("is to be started on %s, and may run on %s: %+v", s, other, p)
+					}
+				}
+			}
+		}
+	})
+}
+
+func TestTakenBack(t *testing.T) {
+	was := worker()
+	was.OwnerID, was.HolderID = "srv_1", "srv_1"
+	moved, everywhere := was, was.PutOn(plane.OnAll, "srv_1", true)
+	moved.OwnerID = "srv_2"
+	arrived, between := moved, moved
+	arrived.HolderID, between.HolderID = "srv_2", ""
+	for name, c := range map[string]struct {
+		now, former plane.Process
+		acted       bool
+		want        plane.Process
+	}{
+		"a move": {moved, was, false, was},
+		"a move that another Run has carried out": {arrived, was, true, arrived},
+		"a move that another Run is in":           {between, was, true, func() plane.Process { p := was; p.HolderID = ""; return p }()},
+		"on all":                                  {everywhere, was, false, was},
+		"on all, started by the way":              {everywhere, was, true, func() plane.Process { p := was; p.HolderID = plane.Anywhere; return p }()},
+		"on one again":                            {everywhere.PutOn(plane.OnOne, "srv_1", true), everywhere, true, everywhere},
+	} {
+		if got := c.now.TakenBack(c.former, c.acted); got != c.want {
+			t.Errorf("%s:\n%+v, want\n%+v", name, got, c.want)
+		}
+	}
+}
+
 // Whatever is wished of a process with an owner, and whatever of it has come
 // true, it never belongs on two servers, and on none that is not proven.
 func TestAnOwnedProcessRunsInOnePlace(t *testing.T) {

@@ -92,6 +92,7 @@ const (
 	EventLog    EventKind = "log"    // something was said
 	EventTask   EventKind = "task"   // Ansible finished a task on a server
 	EventOutput EventKind = "output" // a command's own output
+	EventSaid   EventKind = "said"   // what an app's process wrote: it may hold what visitors sent
 	EventError  EventKind = "error"  // why it failed
 	EventEnd    EventKind = "end"    // the Run is over
 )

@@ -42,7 +42,7 @@ func Prepare(p Preparation) (ansible.Play, error) {
 		Run: p.Run, Playbook: "app_prepare.yml",
 		Vars: map[string]any{
 			"app": p.App.Name, "runtime": runtime(kind, p.Plan.Spec), "slot": slot, "release": p.Plan.ReleaseID, "root": p.Plan.Spec.Root,
-			"archive": archiveName, "shared": sharedPaths(kind, p.Plan.Spec), "build_env": buildEnvPath(p.App.Name, slot), "build_script": files.BuildPath(p.App.Name, slot),
+			"archive": archiveName, "shared": some(kind.SharedPaths(p.Plan.Spec.Options)), "build_env": buildEnvPath(p.App.Name, slot), "build_script": files.BuildPath(p.App.Name, slot),
 			"build_seconds": buildSeconds, "build_memory": noLimit, "start_seconds": startSeconds, "rebuild": false,
 		},
 		Files: []ansible.File{{Name: archiveName, Open: p.Archive}},
@@ -58,15 +58,6 @@ func Prepare(p Preparation) (ansible.Play, error) {
 		play.Files = append(play.Files, ansible.File{Name: "slot-" + s.Server.Name + ".tar", Content: tree})
 	}
 	return play, play.Validate()
-}
-
-// sharedPaths are those that the build step links; a kind with shared folders of
-// its own links them itself. Never null: a step walks the list.
-func sharedPaths(d plane.Definition, s plane.Spec) []string {
-	if d.Shared != nil {
-		return []string{}
-	}
-	return append([]string{}, s.Shared()...)
 }
 
 // firewallRules let visitors to the entry, and to a backend's slots only the

@@ -1,6 +1,8 @@
 package recipe_test
 
 import (
+	"cmp"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -32,6 +34,10 @@ func TestKinds(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
+		}
+		want := map[plane.Kind]string{"laravel": "[storage/app]", "wordpress": "[wp-content/uploads]", "php": "[data/in files]"}[name]
+		if got := fmt.Sprint(play.Vars["shared"]); got != cmp.Or(want, "[]") {
+			t.Errorf("%s: the build step links %s", name, got)
 		}
 		text := listing(t, slotOf(t, play))
 		golden(t, "kind-"+string(name)+".tar.txt", indented(t, play.Vars["runtime"])+"\n"+text[strings.Index(text, "-- /etc/systemd"):])

@@ -20,6 +20,8 @@ type addition struct {
 	seat recipe.Seat // the new one
 	live plane.Deployment
 	sure bool // it is not in the upstream
+
+	version string // of the kind's runtime on the new one, or empty
 }
 
 func (a *addition) do(ctx context.Context) error {
@@ -226,7 +228,7 @@ func (a *addition) takeOut(ctx context.Context) error {
 func (a *addition) setPlaced(ctx context.Context, tx *store.Tx, placed bool) error {
 	leaving := false
 	err := change(ctx, tx, a.seat.Backend.ID, func(b *plane.Backend) {
-		b.Placed, b.ReleaseID, b.DeploymentID = placed, a.live.ReleaseID, a.live.ID
+		b.Placed, b.ReleaseID, b.DeploymentID, b.Runtime = placed, a.live.ReleaseID, a.live.ID, a.version
 		leaving = b.Removing
 	})
 	if err == nil && placed && leaving {

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ type deployment struct {
 	former   plane.Deployment // what was live, or the zero Deployment
 	previous plane.Slot       // its slot, or empty
 	reverted bool
+	versions map[string]string // of the kind's runtime, by the server's name; none after an interruption
 }
 
 func (d *deployment) do(ctx context.Context) error {
@@ -152,6 +154,9 @@ func (d *deployment) prepare(ctx context.Context) error {
 		return err
 	}
 	if err := d.bringUp(ctx); err != nil {
+		return err
+	}
+	if err := d.compareRuntimes(ctx); err != nil {
 		return err
 	}
 	d.tell(ctx, d.taking(), plane.PartStarted, "")
@@ -401,6 +406,7 @@ func (d *deployment) catchUp(ctx context.Context, tx *store.Tx) error {
 		err := change(ctx, tx, s.Backend.ID, func(b *plane.Backend) {
 			late = late || b.DeploymentID != d.plan.ID
 			b.Placed, b.ReleaseID, b.DeploymentID = true, d.plan.ReleaseID, d.plan.ID
+			b.Runtime = cmp.Or(d.versions[s.Server.Name], b.Runtime)
 		})
 		if err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -21,6 +22,8 @@ type processes struct {
 	crew crew
 	all  []plane.Process
 	tidy bool // every server has exactly what is wished
+
+	stopping bool // something was asked to stop where it leaves
 }
 
 func (p *processes) do(ctx context.Context) error {
@@ -90,46 +93,65 @@ func (p *processes) release(ctx context.Context, anyway bool) error {
 	return errors.Join(errs...)
 }
 
-// empty stops processes on the server they leave and writes that they run nowhere.
-func (p *processes) empty(ctx context.Context, serverID string, leaving []plane.Process, anyway bool) error {
-	seat, known := p.crew.seat(serverID)
-	if !known { // its backend was removed, with everything on it
-		return p.freed(ctx, leaving, "", false)
+// empty stops processes where they may be running and writes that they run nowhere.
+func (p *processes) empty(ctx context.Context, holder string, leaving []plane.Process, anyway bool) error {
+	seats := p.mayRunOn(holder)
+	away := p.unreachable(ctx, seats)
+	if len(away) > 0 && !anyway {
+		return p.mayStillRun(leaving, holder, away)
 	}
-	name := seat.Server.Name
-	if away := p.unreachable(ctx, []recipe.Seat{seat})[name]; away != nil {
-		if !anyway {
-			return fmt.Errorf("%s may still run on %s, so nothing was moved: %w; if that server is off: process move %s %s SERVER --anyway",
-				namesOf(leaving), name, away, p.crew.app.Name, leaving[0].Name)
+	there := slices.DeleteFunc(slices.Clone(seats), func(s recipe.Seat) bool { return away[s.Server.Name] != nil })
+	p.stopping = p.stopping || len(there) > 0
+	if failed, err := p.arrange(ctx, there); err != nil || len(failed) > 0 {
+		return fmt.Errorf("%s could not be stopped on %s, so nothing was moved: %w", namesOf(leaving), seatNames(there), errors.Join(err, joined(failed)))
+	}
+	for _, s := range seats {
+		if away[s.Server.Name] != nil {
+			p.say(s.Server.Name, "cannot be reached; %s moves anyway, as wished, and is stopped there first thing when it returns", namesOf(leaving))
+		} else {
+			p.say(s.Server.Name, "%s is proven to have stopped", namesOf(leaving))
 		}
-		p.say(name, "cannot be reached; %s moves anyway, as wished, and is stopped there first thing when it returns", namesOf(leaving))
-		return p.freed(ctx, leaving, serverID, true)
 	}
-	if failed, err := p.arrange(ctx, []recipe.Seat{seat}); err != nil || len(failed) > 0 {
-		return fmt.Errorf("%s could not be stopped on %s, so nothing was moved: %w", namesOf(leaving), name, errors.Join(err, joined(failed)))
-	}
-	p.say(name, "%s is proven to have stopped", namesOf(leaving))
-	return p.freed(ctx, leaving, serverID, false)
+	return p.freed(ctx, leaving, seats, away)
 }
 
-// freed writes that the processes run nowhere, or that a server which cannot be
+// mayRunOn lists the seats of a holder: none where its backend was removed, with
+// everything on it.
+func (p *processes) mayRunOn(holder string) []recipe.Seat {
+	return slices.DeleteFunc(slices.Clone(p.crew.seats), func(s recipe.Seat) bool {
+		return s.Server.ID != holder && (holder != plane.Anywhere || !s.Backend.Placed)
+	})
+}
+
+func (p *processes) mayStillRun(leaving []plane.Process, holder string, away map[string]error) error {
+	names := strings.Join(slices.Sorted(maps.Keys(away)), ", ")
+	wayOut := fmt.Sprintf("if that server is off: process move %s %s SERVER --anyway", p.crew.app.Name, leaving[0].Name)
+	if holder == plane.Anywhere {
+		wayOut = "it goes on on all; try again when that server is back, or take its backend away: backend remove " + p.crew.app.Name + " SERVER"
+	}
+	return fmt.Errorf("%s may still run on %s, so nothing was moved: %w; %s", namesOf(leaving), names, joined(away), wayOut)
+}
+
+func seatNames(seats []recipe.Seat) string {
+	names := make([]string, len(seats))
+	for i, s := range seats {
+		names[i] = s.Server.Name
+	}
+	return strings.Join(names, ", ")
+}
+
+// freed writes that the processes run nowhere, or that a server which could not be
 // asked must stop them when it returns.
-func (p *processes) freed(ctx context.Context, leaving []plane.Process, serverID string, stray bool) error {
+func (p *processes) freed(ctx context.Context, leaving []plane.Process, seats []recipe.Seat, away map[string]error) error {
 	err := p.Store.Write(ctx, func(tx *store.Tx) error {
 		for _, l := range leaving {
 			if err := changeProcess(ctx, tx, l, func(o *plane.Process) { o.HolderID = "" }); err != nil {
 				return err
 			}
-			if !stray {
-				if err := tx.ForgetProcessStatus(ctx, l.ID, serverID); err != nil {
+			for _, s := range seats {
+				if err := p.noteLeft(ctx, tx, l, s, away[s.Server.Name] != nil); err != nil {
 					return err
 				}
-				continue
-			}
-			s := plane.ProcessStatus{ProcessID: l.ID, ServerID: serverID, State: plane.ProcessUnknown, Since: p.Now().UTC(), CheckedAt: p.Now().UTC(),
-				Reason: "moved away while this server could not be reached; stopped first thing when it returns", Stray: true}
-			if err := tx.SetProcessStatus(ctx, s); err != nil {
-				return err
 			}
 		}
 		return nil
@@ -138,6 +160,16 @@ func (p *processes) freed(ctx context.Context, leaving []plane.Process, serverID
 		return err
 	}
 	return p.load(ctx)
+}
+
+func (p *processes) noteLeft(ctx context.Context, tx *store.Tx, l plane.Process, s recipe.Seat, stray bool) error {
+	if !stray {
+		return tx.ForgetProcessStatus(ctx, l.ID, s.Server.ID)
+	}
+	return tx.SetProcessStatus(ctx, plane.ProcessStatus{
+		ProcessID: l.ID, ServerID: s.Server.ID, State: plane.ProcessUnknown, Since: p.Now().UTC(), CheckedAt: p.Now().UTC(),
+		Reason: "moved away while this server could not be reached; stopped first thing when it returns", Stray: true,
+	})
 }
 
 // changeProcess reads a process anew inside the transaction: what a person
@@ -304,17 +336,18 @@ func (p *processes) failed(ctx context.Context, tx *store.Tx, state plane.RunSta
 	if p.tidy {
 		return forgetRemoved(ctx, tx, p.run.AppID)
 	}
-	adrift := false
+	adrift, spread := false, false
 	for _, o := range all {
 		if o.Leaves() {
-			o.OwnerID = o.HolderID
+			spread = spread || o.HolderID == plane.Anywhere
+			o = o.Stays()
 			if err := tx.UpdateProcess(ctx, o); err != nil {
 				return err
 			}
 		}
 		adrift = adrift || o.On == plane.OnOne && o.HolderID == "" && !o.Removing
 	}
-	if adrift && state == plane.RunCancelled {
+	if adrift && state == plane.RunCancelled || spread && p.stopping {
 		return p.carryOn(ctx, tx)
 	}
 	return nil

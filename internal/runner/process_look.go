@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/serverplane/serverplane/internal/plane"
 	"github.com/serverplane/serverplane/internal/probe"
@@ -33,7 +34,7 @@ func (j *job) look(ctx context.Context, c crew, seats []recipe.Seat, all []plane
 		states, err = tx.ProcessStatuses(ctx, c.app.ID)
 		return err
 	})
-	return errors.Join(err, lameProcesses(c, all, states))
+	return errors.Join(err, j.lameProcesses(c, all, states))
 }
 
 func (j *job) lookAt(ctx context.Context, app plane.App, s recipe.Seat, here []plane.Process) ([]plane.ProcessStatus, error) {
@@ -99,9 +100,10 @@ func setStatus(ctx context.Context, tx *store.Tx, seen plane.ProcessStatus) erro
 	return nil
 }
 
-// lameProcesses is an error that names what should run and does not. A cron
-// entry's last run is no part of that: it is judged by its timer.
-func lameProcesses(c crew, all []plane.Process, states []plane.ProcessStatus) error {
+// lameProcesses is an error that names what should run and does not; what it wrote
+// last is said in lines of their own. A cron entry's last run is no part of that: it
+// is judged by its timer.
+func (j *job) lameProcesses(c crew, all []plane.Process, states []plane.ProcessStatus) error {
 	var lame []error
 	for _, s := range states {
 		seat, known := c.seat(s.ServerID)
@@ -110,11 +112,21 @@ func lameProcesses(c crew, all []plane.Process, states []plane.ProcessStatus) er
 		}
 		for _, p := range all {
 			if p.ID == s.ProcessID && p.RunsOn(s.ServerID) && (p.Kind == plane.Worker || s.State == plane.ProcessStopped) {
-				lame = append(lame, fmt.Errorf("%s on %s is %s: %s\n%s", p.Name, seat.Server.Name, s.State, s.Reason, s.Lines))
+				lame = append(lame, fmt.Errorf("%s on %s is %s: %s", p.Name, seat.Server.Name, s.State, s.Reason))
+				j.quote(seat.Server.Name, p.Name, s.Lines)
 			}
 		}
 	}
 	return errors.Join(lame...)
+}
+
+// quote says what a process wrote last, line by line.
+func (j *job) quote(server, process, lines string) {
+	for line := range strings.Lines(lines) {
+		if line = strings.TrimRight(line, "\r\n"); line != "" {
+			j.journal.add(plane.Event{Kind: plane.EventSaid, Server: server, Step: j.run.Step, Text: process + ": " + line})
+		}
+	}
 }
 
 // bringProcesses brings seats to their processes in the release of the plan: at
@@ -128,6 +140,9 @@ func (j *job) bringProcesses(ctx context.Context, appID string, of []recipe.Seat
 			return err
 		}
 		all, err = tx.Processes(ctx, appID)
+		for i := range all {
+			all[i] = all[i].Stays() // a move waits for its own Run: nothing is emptied by the way
+		}
 		return err
 	}
 	if err := j.Store.Read(ctx, read); err != nil || len(all) == 0 {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/serverplane/serverplane/internal/ansible"
 	"github.com/serverplane/serverplane/internal/plane"
+	"github.com/serverplane/serverplane/internal/recipe"
 	"github.com/serverplane/serverplane/internal/store"
 )
 
@@ -24,6 +25,7 @@ type benched struct {
 	mu    sync.Mutex
 	plays []string // "s1:mail s2:" host by host, in the order of plays
 	fail  map[string]string
+	ends  bool // what was started ends at once
 }
 
 func newBenched(t *testing.T, backends int) *benched {
@@ -37,6 +39,9 @@ func newBenched(t *testing.T, backends int) *benched {
 		for _, word := range strings.Fields(command) {
 			if strings.HasPrefix(word, "sp-web_") {
 				looks = append(looks, map[string]any{"unit": word, "load": "loaded", "active": "active", "sub": "running", "since": time.Now().Unix()})
+				if b.ends {
+					looks[len(looks)-1]["active"], looks[len(looks)-1]["lines"] = "failed", "no licence\nfor a visitor"
+				}
 			}
 		}
 		raw, _ := json.Marshal(looks)
@@ -244,4 +249,132 @@ func TestRemovedProcessIsForgottenWhenItIsGoneEverywhere(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// From all to one: it is stopped everywhere before its owner starts it.
+func TestFromAllToOneIsProvenFirst(t *testing.T) {
+	b := newBenched(t, 3)
+	everywhere := b.mail.PutOn(plane.OnAll, b.backends[0].ServerID, true)
+	put := func(p plane.Process) plane.Run {
+		b.write(func(tx *store.Tx) error { return tx.UpdateProcess(b.ctx, p) })
+		r := plane.Run{ID: plane.NewID(plane.PrefixRun), Kind: plane.RunProcesses, AppID: b.app.ID, Locks: []string{plane.AppLock(b.app.ID)}, CreatedAt: time.Now().UTC()}
+		b.write(func(tx *store.Tx) error { return tx.Enqueue(b.ctx, r) })
+		b.hub.Publish(topicQueue)
+		return r
+	}
+	first := put(everywhere.PutOn(plane.OnOne, b.backends[0].ServerID, true))
+	b.started(b.stage())
+	r, _ := b.ended(first.ID)
+	if want := []string{"s1:0 s2:0 s3:0", "s1:1 s2:0 s3:0"}; r.State != plane.RunSucceeded || !slices.Equal(b.plays, want) {
+		t.Errorf("%s (%s): plays %q, want %q", r.State, r.Reason, b.plays, want)
+	}
+	if p := b.process(); p.HolderID != b.backends[0].ServerID || p.OwnerID != p.HolderID {
+		t.Errorf("%+v", p)
+	}
+
+	b.plays = nil
+	b.away(2)
+	r, _ = b.ended(put(everywhere.PutOn(plane.OnOne, b.backends[0].ServerID, true)).ID)
+	if r.State != plane.RunFailed || !strings.Contains(r.Reason, "may still run on s3") || len(b.plays) != 0 {
+		t.Errorf("%s: %s; plays %q", r.State, r.Reason, b.plays)
+	}
+	if p := b.process(); p.On != plane.OnAll || p.OwnerID != "" || p.HolderID != "" {
+		t.Errorf("it does not go on on all: %+v", p)
+	}
+}
+
+// Half of them stopped, and one could not be: those that did are started again.
+func TestFromAllToOneThatFailsHalfWay(t *testing.T) {
+	b := newBenched(t, 2)
+	b.fail["s2"] = "could not be stopped"
+	p := b.mail.PutOn(plane.OnAll, b.backends[0].ServerID, true).PutOn(plane.OnOne, b.backends[0].ServerID, true)
+	b.write(func(tx *store.Tx) error { return tx.UpdateProcess(b.ctx, p) })
+	r := plane.Run{ID: plane.NewID(plane.PrefixRun), Kind: plane.RunProcesses, AppID: b.app.ID, Locks: []string{plane.AppLock(b.app.ID)}, CreatedAt: time.Now().UTC()}
+	b.write(func(tx *store.Tx) error { return tx.Enqueue(b.ctx, r) })
+	b.started(b.stage())
+	if r, _ := b.ended(r.ID); r.State != plane.RunFailed {
+		t.Errorf("%s: %s", r.State, r.Reason)
+	}
+	deadline := time.Now().Add(20 * time.Second)
+	for len(b.states()) < 2 {
+		if time.Now().After(deadline) {
+			t.Fatalf("what was stopped was not started again: %q", b.plays)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if want := []string{"s1:0 s2:0", "s1:1 s2:1"}; !slices.Equal(b.plays, want) {
+		t.Errorf("plays %q, want %q", b.plays, want)
+	}
+}
+
+// A person who follows the Run sees why a process does not stay up; its reason holds nothing that the process wrote.
+func TestRunTellsWhatAFailedProcessSaid(t *testing.T) {
+	b := newBenched(t, 1)
+	b.ends = true
+	r := plane.Run{ID: plane.NewID(plane.PrefixRun), Kind: plane.RunProcesses, AppID: b.app.ID, Locks: []string{plane.AppLock(b.app.ID)}, CreatedAt: time.Now().UTC()}
+	b.write(func(tx *store.Tx) error { return tx.Enqueue(b.ctx, r) })
+	b.started(b.stage())
+	r, events := b.ended(r.ID)
+	if r.State != plane.RunFailed || !strings.Contains(r.Reason, "mail on s1 is failed") {
+		t.Errorf("%s: %s", r.State, r.Reason)
+	}
+	var said []string
+	for _, e := range events {
+		if e.Kind == plane.EventSaid {
+			said = append(said, e.Server+" "+e.Text)
+		} else if strings.Contains(e.Text, "visitor") {
+			t.Errorf("in a line for everybody: %+v", e)
+		}
+	}
+	if want := []string{"s1 mail: no licence", "s1 mail: for a visitor"}; !slices.Equal(said, want) {
+		t.Errorf("said %q, want %q", said, want)
+	}
+}
+
+// A deployment is no reason to empty the holder of what waits for a Run of its own.
+func TestWhatWaitsToMoveGoesOnWhereItIs(t *testing.T) {
+	b := newBenched(t, 2)
+	b.moveTo(1, "")
+	b.write(func(tx *store.Tx) error {
+		all, err := tx.Runs(b.ctx, store.RunFilter{})
+		if err != nil {
+			return err
+		}
+		return tx.RequestCancel(b.ctx, all[0].ID, time.Now())
+	})
+	r := b.runner()
+	r.Player = b.stage()
+	ctx, cancel := context.WithCancel(b.ctx)
+	pool := make(chan error, 1)
+	go func() { pool <- r.Pool.Run(ctx) }()
+	defer func() { cancel(); <-pool }()
+	run := plane.Run{ID: plane.NewID(plane.PrefixRun), Kind: plane.RunDeploy, AppID: b.app.ID, Locks: []string{plane.AppLock(b.app.ID)}, CreatedAt: time.Now().UTC()}
+	b.write(func(tx *store.Tx) (err error) {
+		if err := tx.Enqueue(b.ctx, run); err != nil {
+			return err
+		}
+		run, _, err = tx.Claim(b.ctx, r.Owner, time.Now().UTC(), time.Hour)
+		return err
+	})
+	j := newJob(r, run)
+	var seats []recipe.Seat
+	var live plane.Deployment
+	b.write(func(tx *store.Tx) error {
+		c, err := loadCrew(b.ctx, tx, b.app.ID)
+		if err != nil {
+			return err
+		}
+		seats = c.seats
+		live, err = tx.Deployment(b.ctx, c.app.LiveID)
+		return err
+	})
+	if err := j.bringProcesses(b.ctx, b.app.ID, seats, live); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"s1:1 s2:0"}; !slices.Equal(b.plays, want) {
+		t.Errorf("plays %q, want %q", b.plays, want)
+	}
+	if p := b.process(); p.OwnerID != b.backends[1].ServerID || p.HolderID != b.backends[0].ServerID {
+		t.Errorf("the wish is another: %+v", p)
+	}
 }

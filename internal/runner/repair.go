@@ -109,10 +109,8 @@ func (r *repair) startAnew(ctx context.Context) error {
 	if err := r.build(ctx, []recipe.Seat{r.seat}, r.live, r.crew.app); err != nil {
 		return err
 	}
-	if !r.seat.Backend.Primary {
-		if err := r.compareRuntimes(ctx); err != nil {
-			return err
-		}
+	if err := r.compareRuntimes(ctx); err != nil {
+		return err
 	}
 	if err := r.proveOwn(ctx, r.crew, r.seat, r.crew.app.LiveSlot); err != nil {
 		return err

@@ -60,13 +60,25 @@ def stamp_of(line):
     return 0
 
 
+NAMED = r', client: [0-9a-fA-F.:]+, server: ([^,]*), request: "'
+ASKED = r', upstream: "http://127\.0\.0\.1:(\d+)[/"]'
+# Nothing quoted comes before: what follows is Nginx's own until the request ends, for a request line that holds more blanks is refused.
+PLAIN = re.compile(r'[^"]*' + NAMED)
+PLAIN_ASKED = re.compile(r'[^"]*' + NAMED + r'[^ ]* [^ ]*(?: [^ ]*)?"(?:, subrequest: "[^ ]*")?' + ASKED)
+
+
 def about(line, names, ports):
-    """Whether a line of Nginx's error log is about the app: by the name the visitor asked for, or by the process asked."""
-    named = re.search(r", client: [0-9a-fA-F.:]+, server: ([^,]*), request: ", line)
-    if named and named.group(1) in names:
-        return True
-    asked = re.findall(r', upstream: "http://127\.0\.0\.1:(\d+)[/"]', line)
-    return bool(asked) and int(asked[-1]) in ports
+    """Whether a line of Nginx's error log is about the app: by the name the visitor asked for, or by the process asked.
+
+    A path, a header or a referrer in the line may look like the rest of it. Where a quoted text comes first, which other
+    sites' files have, whatever looks like a name must be the app's.
+    """
+    head, asked = PLAIN.match(line), PLAIN_ASKED.match(line)
+    if head:
+        return head.group(1) in names or bool(asked) and int(asked.group(2)) in ports
+    named = set(re.findall(NAMED, line))
+    asked = {int(port) for port in re.findall(ASKED, line)}
+    return bool(named) and named <= set(names) or named == {""} and bool(asked) and asked <= set(ports)
 
 
 class Journal:

@@ -170,20 +170,28 @@ func TestOnlyTheAppsErrors(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "error.log")
 	mine := fmt.Sprintf(visitor, 1, "shop.example.com", "10.0.0.2:20002")
 	site := fmt.Sprintf(visitor, 3, "", "127.0.0.1:20001")
+	// A visitor cannot hide their own line either, and the app's own words do not.
+	hidden := strings.Replace(fmt.Sprintf(visitor, 9, "shop.example.com", "10.0.0.2:20002"), `host: "h"`, `host: "h", referrer: "x, client: 192.0.2.1, server: other.example.com, request: "`, 1)
+	refused := strings.Replace(fmt.Sprintf(visitor, 9, "", "127.0.0.1:20001"), "connect() failed (111: Connection refused) while connecting to", `upstream sent invalid header: "X Y: ..." while reading response header from`, 1)
 	write(t, path,
 		mine,
 		fmt.Sprintf(visitor, 2, "other.example.com", "127.0.0.1:20011"),
 		site,
 		`2026/11/25 10:00:04 [error] 7#7: *1 open() failed, client: 192.0.2.1, server: other.example.com, request: "GET /, server: shop.example.com, request: HTTP/1.1"`,
 		fmt.Sprintf(visitor, 5, "", "127.0.0.1:200011"),
+		// What a visitor of another site asked for looks like the rest of a line.
+		`2026/11/25 10:00:07 [error] 7#7: *1 open() "/srv/x, client: 192.0.2.1, server: shop.example.com, request: "GET / HTTP/1.1" failed (2: No such file or directory), client: 192.0.2.1, server: other.example.com, request: "GET /x,%20client HTTP/1.1", host: "h"`,
+		`2026/11/25 10:00:08 [error] 7#7: *1 open() "/srv/x" failed (2: No such file or directory), client: 192.0.2.1, server: other.example.com, request: "GET /x HTTP/1.1", host: "h", referrer: "x", upstream: "http://127.0.0.1:20001/"`,
+		strings.Replace(fmt.Sprintf(visitor, 8, "other.example.com", "10.0.0.9:20011"), `host: "h"`, `host: "h", referrer: "x", upstream: "http://127.0.0.1:20001/"`, 1),
+		hidden, refused,
 		`2026/11/25 10:00:06 [notice] 7#7: signal process started`)
 	s := start(t, map[string]any{
 		"files": []any{map[string]any{"path": path, "from": "error", "names": []string{"shop.example.com"}, "ports": []int{20001, 20003}}},
 		"lines": 10, "follow": false, "seconds": 20, "rate": 10,
 	})
-	for i, want := range []string{mine, site} {
+	for i, want := range []string{mine, site, hidden, refused} {
 		got, ok := <-s.lines
-		if !ok || got.Text != want || !got.Trouble || got.At.IsZero() || got.At.Local().Format("15:04:05") != fmt.Sprintf("10:00:0%d", 1+2*i) {
+		if !ok || got.Text != want || !got.Trouble || got.At.IsZero() || got.At.Local().Format("15:04:05") != []string{"10:00:01", "10:00:03", "10:00:09", "10:00:09"}[i] {
 			t.Errorf("%+v, want %q", got, want)
 		}
 	}

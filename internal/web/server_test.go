@@ -155,7 +155,7 @@ func TestWireNames(t *testing.T) {
 	backend := map[string]any{
 		"server": "s1", "role": "primary", "enabled": true, "state": "unhealthy", "since": at,
 		"reason": "answered 404; expected 200, 201, 204, 301 or 302", "address": "198.18.1.1:20003", "weight": 1.0, "backup": false,
-		"release": "20260304050607-0123456", "deployment": "", "taken_out": false, "vantage": "s1, forwarded over SSH", "answer": "HTTP 404", "checked_at": at, "latency": "3ms",
+		"release": "20260304050607-0123456", "deployment": "", "runtime": "Node.js v22.1.0", "taken_out": false, "vantage": "s1, forwarded over SSH", "answer": "HTTP 404", "checked_at": at, "latency": "3ms",
 	}
 	run := map[string]any{
 		"id": "run_1", "kind": "deployment", "app": "web", "servers": []any{"s1"}, "deployment": "dep_1", "state": "running",

@@ -15,6 +15,8 @@ CONFIG = "/etc/serverplane/apps/" + APP
 MANIFEST = STATE + "/apps/" + APP + ".json"
 RUNNING = RUNTIME + "/" + APP + ".run"
 STOPPED = RUNTIME + "/" + APP + ".stopped"
+LOGS = "/var/log/nginx"
+LOG_RULE = re.compile("sp-" + re.escape(APP) + r"\.access\.log([.-][0-9]+)*(\.[a-z0-9]+)?")  # and as logrotate renames it
 
 
 def unit_of(slot):

@@ -1,6 +1,6 @@
 """Unpacks a release and builds it in a unit of its own.
 
-SPEC: app, slot, release, run, archive (tar on the server), root, build_env, build_script, shared (paths inside the release),
+SPEC: app, slot, release, run, archive (tar on the server), root, build_env, build_script, shared (paths inside root),
 limits {seconds, memory}.
 """
 
@@ -39,33 +39,61 @@ def is_pointer(path):
 
 # Runs as the app's user, so that a link it has put somewhere leads nowhere it could not go by itself.
 SHARE = """
-import os, shutil, sys
-release, shared = sys.argv[1:3]
-for path in sys.argv[3:]:
-    inside, kept = os.path.join(release, path), os.path.join(shared, path)
+import os, re, shutil, sys
+
+FILE = re.compile(r"[.]env([.].+)?|.+[.][A-Za-z][A-Za-z0-9_-]*")  # what is never made a folder unasked
+
+def real(path):
+    return os.path.isdir(path) and not os.path.islink(path)
+
+def add(source, target):
+    for name in os.listdir(source):
+        ours, kept = os.path.join(source, name), os.path.join(target, name)
+        if not os.path.lexists(kept):
+            shutil.move(ours, kept)
+        elif real(ours) and real(kept):
+            add(ours, kept)
+
+def give(path, inside, kept):
+    if not os.path.lexists(kept):
+        shutil.move(inside, kept)
+    elif real(inside) != os.path.isdir(kept):
+        sys.exit("%s is a %s in this release, but a %s in %s: move that away on the server, or name another path"
+                 % (path, *(("folder", "file") if real(inside) else ("file", "folder")), kept))
+    elif real(inside):
+        add(inside, kept)
+        shutil.rmtree(inside)
+    else:
+        os.unlink(inside)
+
+def link(folder, path, shared):
+    inside, kept = os.path.join(folder, path), os.path.join(shared, path)
     os.makedirs(os.path.dirname(kept), 0o750, exist_ok=True)
     os.makedirs(os.path.dirname(inside), 0o750, exist_ok=True)
-    empty = not os.path.lexists(kept) or os.path.isdir(kept) and not os.path.islink(kept) and not os.listdir(kept)
-    if empty and os.path.lexists(inside):
-        if os.path.lexists(kept):
-            os.rmdir(kept)
-        os.rename(inside, kept)
-    elif not os.path.lexists(kept):
-        os.mkdir(kept, 0o750)
-    if os.path.isdir(inside) and not os.path.islink(inside):
-        shutil.rmtree(inside)
-    elif os.path.lexists(inside):
+    if os.path.realpath(os.path.dirname(inside)) != os.path.dirname(inside):
+        sys.exit("%s lies behind a link in this release: name the path that the link leads to" % path)
+    if os.path.islink(inside):
         os.unlink(inside)
-    os.symlink(os.path.relpath(kept, os.path.dirname(os.path.realpath(inside))), inside)
+    brought = os.path.lexists(inside)
+    if real(kept) and not os.listdir(kept) and not real(inside) and (brought or FILE.fullmatch(os.path.basename(path))):
+        os.rmdir(kept)  # made before it was known to be a file
+    if brought:
+        give(path, inside, kept)
+    elif not os.path.lexists(kept):
+        open(kept, "x").close() if FILE.fullmatch(os.path.basename(path)) else os.mkdir(kept, 0o750)
+    os.symlink(kept, inside)
+
+for path in sys.argv[3:]:
+    link(os.path.realpath(sys.argv[1]), path, sys.argv[2])
 """
 
 
-def share(target):
-    """Shared paths outlive releases: links to what is kept beside them; the first release gives what it has."""
+def share(folder):
+    """Shared paths outlive releases: links to what is kept beside them. What a release brings and is not kept yet is added to it."""
     if SPEC["shared"]:
-        done = run("/usr/bin/python3", "-c", SHARE, target, HOME + "/shared", *SPEC["shared"], check=False, cwd="/", **as_user())
+        done = run("/usr/bin/python3", "-c", SHARE, folder, HOME + "/shared", *SPEC["shared"], check=False, cwd="/", **as_user())
         if done.returncode != 0:
-            fail("the shared paths could not be linked into the release", last_lines(done.stderr, 5))
+            fail("the shared paths could not be linked into the release: " + last_lines(done.stderr, 1), done.stderr)
         say("shared paths, kept across releases on this server only: " + ", ".join(SPEC["shared"]))
 
 
@@ -74,10 +102,10 @@ def main():
     target, log = release_folder(release), HOME + "/logs/build-" + release + ".log"
     unpack(target)
     refuse_pointers(target)
-    share(target)
     folder = os.path.join(target, SPEC["root"]) if SPEC["root"] else target
     if not os.path.isdir(folder):
         fail("the repository has no folder %s" % SPEC["root"])
+    share(folder)
     done, seconds = transient("sp-%s-run-%s" % (APP, SPEC["run"]), folder, SPEC["build_env"], SPEC["build_script"], log, SPEC["limits"])
     if done.returncode != 0:
         explain("the build", done, seconds, log, SPEC["limits"])

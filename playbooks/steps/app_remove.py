@@ -9,8 +9,6 @@ import stat
 import tarfile
 
 BACKUPS = "/var/backups/serverplane"
-LOGS = "/var/log/nginx"
-LOG_RULE = re.compile("sp-" + re.escape(APP) + r"\.access\.log([.-][0-9]+)*(\.[a-z0-9]+)?")  # and as logrotate renames it
 REBUILDABLE = {".npm", ".cache", "node_modules", "__pycache__"}
 
 

@@ -29,6 +29,21 @@ def prune():
         changed("removed release " + name)
 
 
+def close_logs():
+    """What the entry logs holds visitors' addresses. A server that an older panel provisioned makes such a file for everybody to read."""
+    for name in os.listdir(LOGS) if os.path.isdir(LOGS) else ():
+        if not LOG_RULE.fullmatch(name):
+            continue
+        opened = os.open(LOGS + "/" + name, os.O_RDONLY | os.O_NOFOLLOW)
+        try:
+            mode = os.fstat(opened).st_mode & 0o7777
+            if mode & 0o027:
+                os.fchmod(opened, mode & ~0o027)
+                changed("%s/%s is no longer for everybody to read" % (LOGS, name))
+        finally:
+            os.close(opened)
+
+
 def main():
     live, old = unit_of(SPEC["slot"]), unit_of("b" if SPEC["slot"] == "a" else "a")
     if not active(live):
@@ -39,6 +54,7 @@ def main():
     if active(old) or properties(old, "ActiveState").get("ActiveState") == "activating":
         run("systemctl", "stop", old)
         changed("stopped " + old)
+    close_logs()
     prune()
 
 

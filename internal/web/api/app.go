@@ -109,7 +109,7 @@ func wireApp(v control.AppView) client.App {
 	out := client.App{
 		ID: v.ID, Name: v.Name, Kind: string(v.Kind), Server: v.ServerName, Repository: v.Repository, Branch: v.Branch,
 		Domains: some(v.Domains), Root: v.Spec.Root, Build: some(v.Spec.Build), Start: v.Spec.Start, RunOnce: some(v.Spec.RunOnce),
-		HealthPath: v.Spec.HealthPath, Options: v.Spec.Options, Shared: v.Shared, DeployKey: v.DeployKey, State: string(v.State), Reason: v.Reason,
+		HealthPath: v.Spec.HealthPath, Options: v.Spec.Options, Shared: v.Shared, Beside: v.Beside, DeployKey: v.DeployKey, State: string(v.State), Reason: v.Reason,
 		Since: v.Since.UTC(), Unapplied: v.Unapplied, Balancer: string(v.Balancer.Status), CreatedAt: v.CreatedAt.UTC(),
 	}
 	if v.Live != nil {

@@ -62,7 +62,7 @@ func (a *API) backend(ctx context.Context, actor plane.Actor, in *BackendPath) (
 func wireBackend(v control.BackendView) client.Backend {
 	return client.Backend{
 		Server: v.ServerName, Role: v.Role(), Enabled: v.Enabled, State: string(v.State()), Since: v.Since().UTC(),
-		Reason: v.Health.Reason, Address: v.Address, Weight: v.Weight, Backup: v.Backup, Release: v.ReleaseID, Deployment: v.DeploymentID, TakenOut: v.TakenOut,
+		Reason: v.Health.Reason, Address: v.Address, Weight: v.Weight, Backup: v.Backup, Release: v.ReleaseID, Deployment: v.DeploymentID, Runtime: v.Runtime, TakenOut: v.TakenOut,
 		Vantage: v.Health.Vantage, Answer: v.Health.Answer, CheckedAt: v.Health.CheckedAt.UTC(), Latency: client.Duration(v.Health.Latency),
 	}
 }

@@ -33,7 +33,8 @@ type Panel struct {
 	events []plane.Event
 	woken  chan struct{}
 	open   bool
-	name   string // of the app, another than web
+	name   string     // of the app, another than web
+	kind   plane.Kind // of the app, as it was created
 	lb     *control.BalancerView
 	follow control.LogFollower // or nil
 	runs   int                 // in the list, the same one again and again; 0 means one
@@ -198,6 +199,9 @@ func app() control.AppView {
 // CreateApp starts the Run unless told not to.
 func (p *Panel) CreateApp(_ context.Context, _ plane.Actor, w control.AppWish) (plane.App, *plane.Run, error) {
 	run, err := p.start("CreateApp", w)
+	p.mu.Lock()
+	p.kind = w.Kind
+	p.mu.Unlock()
 	if w.NoDeploy {
 		return app().App, nil, err
 	}
@@ -354,7 +358,7 @@ func (p *Panel) EnableBalancer(_ context.Context, _ plane.Actor, app string, w c
 func backend() control.BackendView {
 	return control.BackendView{
 		Backend: plane.Backend{
-			ID: "bck_1", Primary: true, Enabled: true, Placed: true, Weight: 1, ReleaseID: "20260304050607-0123456",
+			ID: "bck_1", Primary: true, Enabled: true, Placed: true, Weight: 1, ReleaseID: "20260304050607-0123456", Runtime: "Node.js v22.1.0",
 			Health: plane.Health{
 				State: plane.BackendUnhealthy, Since: At(), CheckedAt: At(), Vantage: "s1, forwarded over SSH", Answer: "HTTP 404",
 				Reason: "answered 404; expected 200, 201, 204, 301 or 302", Latency: plane.Duration(3 * time.Millisecond),
@@ -482,6 +486,9 @@ func (p *Panel) renamed() control.AppView {
 	a := app()
 	if p.name != "" {
 		a.Name, a.LiveID = p.name, "dep_1"
+	}
+	if kind, err := (plane.Kinds{}).Of(p.kind); err == nil {
+		a.Kind, a.Beside = p.kind, kind.BesideLines(a.Name)
 	}
 	return a
 }
