@@ -19,15 +19,16 @@ ExecStart=/bin/sh /etc/fleet/docker
 WantedBy=sysinit.target
 `
 
-// dockerGroups gives a server its control groups where the machine has version 1: systemd-nspawn shows systemd's own tree only, and
-// read-only. A tree may be of several controllers, which Docker looks for one by one.
+// dockerGroups gives a server its control groups where the machine has version 1: systemd-nspawn shows them read-only. A tree may be
+// of several controllers, which Docker looks for one by one.
 const dockerGroups = `set -e
 [ "$(stat -fc %T /sys/fs/cgroup)" = tmpfs ] || exit 0
 mount -o remount,rw /sys/fs/cgroup
 cut -d: -f2 /proc/self/cgroup | while read -r trees; do
     case "$trees" in "" | name=*) continue ;; esac
     mkdir -p "/sys/fs/cgroup/$trees"
-    mountpoint -q "/sys/fs/cgroup/$trees" || mount -t cgroup -o "$trees" cgroup "/sys/fs/cgroup/$trees"
+    ! mountpoint -q "/sys/fs/cgroup/$trees" || umount "/sys/fs/cgroup/$trees"
+    mount -t cgroup -o "$trees" cgroup "/sys/fs/cgroup/$trees"
     for tree in $(echo "$trees" | tr , ' '); do
         [ -e "/sys/fs/cgroup/$tree" ] || ln -s "$trees" "/sys/fs/cgroup/$tree"
     done
