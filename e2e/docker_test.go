@@ -32,6 +32,7 @@ func TestDocker(t *testing.T) {
 		{"no neighbour reaches the container, by port or by route", boxedNeighbours},
 		{"nor after Docker and the firewall were restarted", boxedRestarts},
 		{"a new commit goes live without a lost request, and back", boxedAgain},
+		{"a run-once command runs in a container, once", boxedOnce},
 		{"what is wrong is named and leaves everything as it was", boxedBroken},
 		{"images go with their releases", boxedRetired},
 		{"a backend comes back after a power cut", boxedPowerCut},
@@ -278,6 +279,37 @@ func boxedAgain(t *testing.T, w *boxedWorld) {
 	}
 }
 
+// boxedOnce needs an image with a shell. There is no registry here: one is made of the servers' own programs, and its name is taken
+// away again, so that it goes with the last image made of it.
+func boxedOnce(t *testing.T, w *boxedWorld) {
+	w.eachBoxed(t, `set -- /bin/sh /bin/cat; tar -ch "$@" $(ldd "$@" | grep -o '/[^ :]*\.so[^ ]*' | sort -u) 2>/dev/null | docker import - shell >/dev/null`)
+	must(t, w.box.Write("Dockerfile", strings.Replace(scratchFile, "scratch", "shell", 1)))
+	_, err := w.box.Commit("with a shell")
+	must(t, err)
+	w.cli(t, "app", "set", "box", "--run-once", `echo "once on $SERVERPLANE_SERVER, version $APP_VERSION, $(cat /proc/self/status | while read -r key value rest; do [ "$key" != Uid: ] || echo "user $value"; done)"`)
+	w.cli(t, "deploy", "box", "--wait")
+	if said := w.ssh(t, "s1", "cat /home/sp_box/logs/run-*.log"); !strings.Contains(said, "once on s1, version 2, user 65534") {
+		t.Errorf("the run-once command said:\n%s", said)
+	}
+	if logs := w.ssh(t, "s2", "ls /home/sp_box/logs | grep run- || true"); logs != "" {
+		t.Errorf("it ran on s2 as well: %s", logs)
+	}
+	w.cli(t, "app", "set", "box", "--run-once", "exit 3")
+	must(t, w.box.Write("NEWS", "one more"))
+	_, err = w.box.Commit("one more")
+	must(t, err)
+	if said := w.refuse(t, 1, "deploy", "box", "--wait"); !strings.Contains(said, "the run-once command failed with exit status 3") {
+		t.Errorf("it is not told:\n%s", lastLines(said, 30))
+	}
+	for _, s := range boxedServers {
+		if running := w.ssh(t, s, "docker ps -a --format '{{.Names}}'"); running != "sp-box-"+w.live(t) {
+			t.Errorf("%s has the containers %s", s, running)
+		}
+	}
+	w.cli(t, "app", "set", "box", "--run-once", "")
+	w.eachBoxed(t, "docker image rm shell >/dev/null")
+}
+
 // standing is what Docker has of anybody's on a server.
 func (w *boxedWorld) standing(t *testing.T, server string) string {
 	t.Helper()
@@ -316,7 +348,6 @@ func boxedBroken(t *testing.T, w *boxedWorld) {
 	must(t, err)
 	for want, args := range map[string][]string{
 		"has no start command":  {"app", "set", "box", "--start", "/app"},
-		"no run-once commands":  {"app", "set", "box", "--run-once", "/app migrate"},
 		"memory must be 16m":    {"app", "set", "box", "--option", "memory=1k"},
 		`no option "shared"`:    {"app", "set", "box", "--option", "shared=uploads"},
 		"has no process":        {"process", "set", "box", "mail", "--command", "/app", "--on", "one"},

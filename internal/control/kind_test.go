@@ -71,11 +71,7 @@ func TestWhatAContainerCannotHave(t *testing.T) {
 	p := newPanel(t)
 	p.ready(1)
 	wish := wishedApp("box", "box.example.com")
-	wish.Kind, wish.Spec = plane.KindDocker, plane.Spec{RunOnce: []string{"./migrate"}}
-	if _, _, err := p.CreateApp(t.Context(), ann, wish); plane.CodeOf(err) != plane.CodeInvalid || !strings.Contains(err.Error(), "run-once") {
-		t.Errorf("run-once commands: %v", err)
-	}
-	wish.Spec = plane.Spec{Options: map[string]string{"shared": "uploads"}}
+	wish.Kind, wish.Spec = plane.KindDocker, plane.Spec{Options: map[string]string{"shared": "uploads"}}
 	if _, _, err := p.CreateApp(t.Context(), ann, wish); plane.CodeOf(err) != plane.CodeInvalid || !strings.Contains(err.Error(), `no option "shared"`) {
 		t.Errorf("shared paths: %v", err)
 	}

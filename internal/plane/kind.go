@@ -166,9 +166,6 @@ func (k Kinds) Check(a App) error {
 	case a.Spec.Start != "" && d.Fixed:
 		return Invalid("start", fmt.Sprintf("an app of kind %s has no start command: %s", a.Kind, d.Slot), "leave it empty")
 	}
-	if len(a.Spec.RunOnce) > 0 && d.Container != nil {
-		return Invalid("run_once", fmt.Sprintf("an app of kind %s has no run-once commands yet: they would run beside its container, not in it", a.Kind), "let the image do it when it starts")
-	}
 	return d.checkOptions(a.Spec.Options)
 }
 

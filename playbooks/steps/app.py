@@ -165,6 +165,18 @@ DOCKER = ["docker", "--host", "unix:///run/docker.sock"]
 IMAGE_ID = re.compile(r"[0-9a-f]{12,64}")
 
 
+# What speaks to Docker is root; the log is the app's, and root opens nothing there. The status counts that the command ended with.
+LOGGED = """log=$1; user=$2; own=$3; shift 3
+exec 4>&1
+umask 027
+{ "$@" 2>&1 </dev/null 4>&-; echo "$?" >&4; } | tee "$own" 4>&- | setpriv --reuid "$user" --regid "$user" --clear-groups tee -a "$log" >/dev/null 4>&-"""
+
+
+def logged(unit, options, limits, log, own, *command):
+    """Runs a command as root in a unit of its own, its output added to a file of the app's and to one of root's."""
+    return in_unit(unit, options, limits, LOGGED, log, USER, own, *command)
+
+
 def contained():
     """Whether the app's slots are containers."""
     return bool(json.loads(read(MANIFEST) or b"{}").get("container"))

@@ -87,12 +87,6 @@ def inside_context(name):
     return path if path.startswith(CONTEXT + "/files/") and os.path.isfile(path) else None
 
 
-# Docker's client is root; the log is the app's, and root opens nothing there. The status counts that the client ended with.
-DOCKER_BUILD = """log=$1; user=$2; own=$3; shift 3
-exec 4>&1
-{ "$@" 2>&1 </dev/null 4>&-; echo "$?" >&4; } | tee "$own" 4>&- | setpriv --reuid "$user" --regid "$user" --clear-groups tee -a "$log" >/dev/null 4>&-"""
-
-
 def made(text):
     """The images that a build says it made or found made; what a stage begins with is somebody else's, or listed already."""
     ids, base = [], False
@@ -115,7 +109,7 @@ def build_image(source, log):
         fail(".dockerignore leads out of the repository")
     run("systemctl", "start", "docker.service")
     command = [*DOCKER, "build", "--force-rm", "--tag", SPEC["container"]["image"], "--file", dockerfile, CONTEXT + "/files"]
-    done, seconds = in_unit("sp-%s-run-%s" % (APP, SPEC["run"]), ["Environment=HOME=/root"], SPEC["limits"], DOCKER_BUILD, log, USER, CONTEXT + "/log", *command)
+    done, seconds = logged("sp-%s-run-%s" % (APP, SPEC["run"]), ["Environment=HOME=/root"], SPEC["limits"], log, CONTEXT + "/log", *command)
     images = made((read(CONTEXT + "/log") or b"").decode("utf-8", "replace"))
     if done.returncode != 0:
         remove_untagged(images, built_images(releases_here()))

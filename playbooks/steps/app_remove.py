@@ -210,7 +210,7 @@ def remove_containers(part, bridge):
         part.detail = "Docker is not here any more"
         return
     part.attempt("Docker", "systemctl", "start", "docker.service")
-    for name in ("sp-%s-%s" % (APP, slot) for slot in "ab"):
+    for name in ("sp-%s-%s" % (APP, which) for which in ("a", "b", "once")):
         if docker("container", "inspect", name).returncode == 0:
             part.attempt("container " + name, *DOCKER, "rm", "--force", "--volumes", name)
     for image in docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "sp-" + APP).stdout.split():
