@@ -55,6 +55,9 @@ type Spec struct {
 	Disk int
 	// Late gives the server a second address, Server.Late, which appears this long after each boot.
 	Late time.Duration
+	// Docker lets Docker work in the server, should somebody install it: with control groups of its own, and with a storage driver
+	// that needs nothing of the disk below. Not for a server with a limited disk, which it would fill.
+	Docker bool
 }
 
 var serverName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,30}[a-z0-9]$|^[a-z]$`)
@@ -252,6 +255,7 @@ func (f *Fleet) enlist(ctx context.Context, spec Spec) (*Server, error) {
 		layers:  layers,
 		memory:  int64(spec.Memory) << 20,
 		disk:    int64(spec.Disk) << 20,
+		docker:  spec.Docker,
 	}
 	if spec.Late > 0 {
 		s.Late = f.network.host(byte(number - first + last + 1))

@@ -32,6 +32,7 @@ type Server struct {
 	folder     string   // upper, work, root, console.log
 	layers     []string // read-only layers below upper, the topmost first
 	memory     int64
+	docker     bool   // Docker can work in it
 	disk       int64  // bytes it can write; 0: no limit
 	knownHosts string // its lines for the fleet's known hosts
 
@@ -71,6 +72,9 @@ func (s *Server) prepare(ctx context.Context, spec Spec) error {
 		return err
 	}
 	if err := s.prepareLate(spec.Late); err != nil {
+		return err
+	}
+	if err := s.prepareDocker(); err != nil {
 		return err
 	}
 	public, err := os.ReadFile(s.KeyFile + ".pub")
@@ -185,7 +189,7 @@ func (s *Server) PowerOn() error {
 	if s.Running() {
 		return fmt.Errorf("server %s is running", s.Name)
 	}
-	joins, err := makeGroups(s.machine, s.memory, processLimit)
+	joins, err := makeGroups(s.machine, s.memory, processLimit, s.docker)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -27,7 +28,7 @@ func (c *Control) CreateDatabase(ctx context.Context, actor plane.Actor, w Datab
 		if err != nil {
 			return "", inField("app", err)
 		}
-		if err := refuseLeaving(a); err != nil {
+		if err := cmp.Or(refuseLeaving(a), c.kinds.Contained(a, "app", "database of its own here")); err != nil {
 			return "", err
 		}
 		d, err := c.newDatabase(ctx, tx, a, w)

@@ -65,3 +65,26 @@ func TestWhatAKindRefuses(t *testing.T) {
 		p.refuses(field, plane.CodeInvalid, field, func(ctx context.Context) error { _, _, err := p.CreateApp(ctx, ann, wish); return err })
 	}
 }
+
+// What would run beside a container instead of in it is refused before anything is stored.
+func TestWhatAContainerCannotHave(t *testing.T) {
+	p := newPanel(t)
+	p.ready(1)
+	wish := wishedApp("box", "box.example.com")
+	wish.Kind, wish.Spec = plane.KindDocker, plane.Spec{Options: map[string]string{"shared": "uploads"}}
+	if _, _, err := p.CreateApp(t.Context(), ann, wish); plane.CodeOf(err) != plane.CodeInvalid || !strings.Contains(err.Error(), `no option "shared"`) {
+		t.Errorf("shared paths: %v", err)
+	}
+	wish.Spec = plane.Spec{}
+	if _, _, err := p.CreateApp(t.Context(), ann, wish); err != nil {
+		t.Fatal(err)
+	}
+	_, err := p.SetProcess(t.Context(), ann, plane.Worker, "box", "mail", control.ProcessWish{Command: "./mail", On: plane.OnOne})
+	if plane.CodeOf(err) != plane.CodeInvalid || !strings.Contains(err.Error(), "no process yet") {
+		t.Errorf("a process: %v", err)
+	}
+	_, err = p.CreateDatabase(t.Context(), ann, control.DatabaseWish{Name: "box", App: "box", Engine: plane.PostgreSQL})
+	if plane.CodeOf(err) != plane.CodeInvalid || !strings.Contains(err.Error(), "no database") {
+		t.Errorf("a database: %v", err)
+	}
+}

@@ -36,6 +36,9 @@ type Definition struct {
 	// Pool is the slot's own php-fpm; nil: none.
 	Pool func(Place) Pool
 
+	// Container says that a release is built into an image and a slot is a container of it; nil: a slot is a process.
+	Container func(Place) Container
+
 	// Setup and Settle are shell lines in the release before and after the build steps, whatever those are.
 	Setup, Settle func(Place) []string
 	// Shared lists paths below the app's root that outlive releases on one server; nil: those of the option alone.
@@ -83,6 +86,13 @@ type Web struct {
 // Pool is a php-fpm: how many requests at once, and how many MiB one of them may take.
 type Pool struct{ Workers, Memory int }
 
+// Container is what an image is made by and how it is run.
+type Container struct {
+	Dockerfile string // file inside the folder where commands run
+	Port       int    // the one that is listened on inside
+	Memory     int    // limit in MiB; 0: none
+}
+
 // Runtime is what a kind needs on a server.
 type Runtime struct {
 	Role     string   // Ansible role that installs it
@@ -113,7 +123,7 @@ func (k Kinds) With(d Definition) Kinds { return Kinds{append(slices.Clone(k.mor
 
 // All lists the kinds by name.
 func (k Kinds) All() []Definition {
-	all := append([]Definition{laravel(), nodejs(), php(), python(), static(), wordpress()}, k.more...)
+	all := append([]Definition{docker(), laravel(), nodejs(), php(), python(), static(), wordpress()}, k.more...)
 	slices.SortFunc(all, func(a, b Definition) int { return cmp.Compare(a.Kind, b.Kind) })
 	return all
 }
@@ -153,7 +163,7 @@ func (k Kinds) Check(a App) error {
 		return err
 	}
 	switch {
-	case a.Spec.Start == "" && d.Launch == nil:
+	case a.Spec.Start == "" && d.Launch == nil && d.Container == nil:
 		return CheckCommand("start", "")
 	case a.Spec.Start != "" && d.Fixed:
 		return Invalid("start", fmt.Sprintf("an app of kind %s has no start command: %s", a.Kind, d.Slot), "leave it empty")
@@ -174,8 +184,19 @@ func (d Definition) checkBelowRoot(s Spec) error {
 	return nil
 }
 
+// Contained refuses what would run beside an app's container instead of in it; what names it for a person.
+func (k Kinds) Contained(a App, field, what string) error {
+	if d, err := k.Of(a.Kind); err != nil || d.Container == nil {
+		return err
+	}
+	return Invalid(field, fmt.Sprintf("an app of kind %s has no %s yet", a.Kind, what), "")
+}
+
 func (d Definition) checkOptions(given map[string]string) error {
-	known := append(slices.Clone(d.Options), drainOption(), timezoneOption(), sharedOption()) // a kind's own rule comes first
+	known := append(slices.Clone(d.Options), drainOption(), timezoneOption()) // a kind's own rule comes first
+	if d.Container == nil {                                                   // a folder of the release is no folder of the container
+		known = append(known, sharedOption())
+	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		at := slices.IndexFunc(known, func(o Option) bool { return o.Name == name })
 		if at < 0 {

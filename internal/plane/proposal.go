@@ -15,7 +15,7 @@ type Files struct {
 // LooksInside tells whether the text of a file is worth reading.
 func LooksInside(path string) bool {
 	return strings.Count(path, "/") <= 1 && slices.Contains([]string{
-		"package.json", "composer.json", "requirements.txt", "pyproject.toml", "main.py", "app.py",
+		"package.json", "composer.json", "requirements.txt", "pyproject.toml", "main.py", "app.py", "Dockerfile",
 	}, path[strings.LastIndex(path, "/")+1:])
 }
 

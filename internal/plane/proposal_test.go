@@ -27,6 +27,10 @@ func TestPropose(t *testing.T) {
 		"a server that Vite helps":    {[]string{"package.json"}, map[string]string{"package.json": `{"scripts":{"start": "node server"},"devDependencies":{"vite":"5"}}`}, "nodejs", nil},
 		"files":                       {[]string{"index.html", "a.css"}, nil, "static", nil},
 		"files in a folder":           {[]string{"public/index.html"}, nil, "static", map[string]string{"output": "public"}},
+		"a Dockerfile":                {[]string{"Dockerfile", "main.go"}, map[string]string{"Dockerfile": "FROM scratch\n# EXPOSE 1\nexpose 3000/tcp \r\nENTRYPOINT [\"/app\"]\n"}, "docker", map[string]string{"port": "3000"}},
+		"one with several ports":      {[]string{"Dockerfile"}, map[string]string{"Dockerfile": "EXPOSE 80 443\nEXPOSE 8080"}, "docker", nil},
+		"one with a port of its own":  {[]string{"Dockerfile"}, map[string]string{"Dockerfile": "EXPOSE $PORT"}, "docker", nil},
+		"one beside something":        {[]string{"Dockerfile", "package.json"}, nil, "nodejs", nil},
 		"what is below a root counts": {[]string{"api/manage.py", "site/index.html"}, nil, "", nil},
 	} {
 		got, err := plane.Kinds{}.Propose(plane.Files{Paths: c.paths, Texts: c.texts}, plane.Spec{})

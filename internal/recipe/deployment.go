@@ -43,7 +43,7 @@ func Prepare(p Preparation) (ansible.Play, error) {
 		Vars: map[string]any{
 			"app": p.App.Name, "runtime": runtime(kind, p.Plan.Spec), "slot": slot, "release": p.Plan.ReleaseID, "root": p.Plan.Spec.Root,
 			"archive": archiveName, "shared": some(kind.SharedPaths(p.Plan.Spec.Options)), "build_env": buildEnvPath(p.App.Name, slot), "build_script": files.BuildPath(p.App.Name, slot),
-			"build_seconds": buildSeconds, "build_memory": noLimit, "start_seconds": startSeconds, "rebuild": false,
+			"container": container(kind, p), "build_seconds": buildSeconds, "build_memory": noLimit, "start_seconds": startSeconds, "rebuild": false,
 		},
 		Files: []ansible.File{{Name: archiveName, Open: p.Archive}},
 	}
@@ -83,31 +83,25 @@ func oncePath(app, slot string) string     { return files.SlotDir(app, slot) + "
 // slotTree is the tar of every file the slot needs on one server.
 func slotTree(p Preparation, kind plane.Definition, s Seat) ([]byte, error) {
 	app, slot, at := p.App.Name, string(p.Plan.Slot), place(p)
-	unit, err := files.SlotUnit(files.Unit{
-		App: app, Slot: slot, Release: p.Plan.ReleaseID, Root: p.Plan.Spec.Root, Scratch: kind.Web != nil, Quit: kind.Web != nil,
-		Port: uint16(s.Backend.Ports.Process(p.Plan.Slot)), Server: s.Server.Name, Stop: p.Plan.Spec.Drain() + stopGrace,
-	})
+	runs, err := carrierOf(kind, at, p, s)
 	if err != nil {
 		return nil, err
 	}
-	list, err := manifest(p.App)
+	list, err := manifest(p.App, kind)
 	if err != nil {
 		return nil, err
 	}
-	values := suppliedVariables(p, s)
 	t := newTree(files.UserName(app))
 	t.root(files.ManifestPath(app), 0o600, list, nil)
-	t.root(files.UnitPath(app, slot), 0o644, []byte(unit), nil)
-	env, err := files.Env(processVariables(kind, at, values))
-	t.root(files.EnvPath(app, slot), 0o600, env, err)
-	env, err = files.Env(buildVariables(kind, at, values))
+	t.root(files.UnitPath(app, slot), 0o644, runs.unit, nil)
+	t.root(runs.givenAt, 0o600, runs.given, nil)
+	env, err := files.Env(buildVariables(kind, at, suppliedVariables(p, s)))
 	t.root(buildEnvPath(app, slot), 0o600, env, err)
 	if ca := authorities(p); ca != nil {
 		t.app(files.CAPath(app, slot), 0o640, ca, nil)
 	}
-	text, err := startScript(kind, at, p.Plan.Spec)
-	t.app(files.StartPath(app, slot), 0o640, text, err)
-	text, err = buildScript(kind, at, p.Plan.Spec)
+	t.app(files.StartPath(app, slot), 0o640, runs.start, nil)
+	text, err := buildScript(kind, at, p.Plan.Spec)
 	t.app(files.BuildPath(app, slot), 0o640, text, err)
 	text, err = files.Script(p.Plan.Spec.RunOnce)
 	t.app(oncePath(app, slot), 0o640, text, err)
@@ -116,15 +110,19 @@ func slotTree(p Preparation, kind plane.Definition, s Seat) ([]byte, error) {
 	return t.close()
 }
 
-func manifest(a plane.App) ([]byte, error) {
-	return files.Manifest{
+func manifest(a plane.App, kind plane.Definition) ([]byte, error) {
+	m := files.Manifest{
 		App: a.Name, ID: a.ID, User: files.UserName(a.Name),
 		Units:   []string{files.UnitName(a.Name, "a"), files.UnitName(a.Name, "b")},
 		Nginx:   []string{"conf.d/sp-" + a.Name + ".conf"},
 		UFW:     []string{"serverplane " + a.Name},
 		Folders: []string{files.Home(a.Name), files.ConfigDir(a.Name)},
 		Created: a.CreatedAt,
-	}.Encode()
+	}
+	if kind.Container != nil {
+		m.Container, m.Bridge = true, files.BridgeName(a.ID)
+	}
+	return m.Encode()
 }
 
 // RunOnce runs the plan's once-only commands in its release on one seat.

@@ -36,6 +36,65 @@ func some(list []string) []string {
 	return list
 }
 
+// container tells the play what an image is made by and how it is found to listen; empty where slots are processes.
+func container(kind plane.Definition, p Preparation) map[string]any {
+	if kind.Container == nil {
+		return map[string]any{}
+	}
+	c := kind.Container(place(p))
+	return map[string]any{
+		"name":       files.ContainerName(p.App.Name, string(p.Plan.Slot)),
+		"image":      files.ImageName(p.App.Name) + ":" + p.Plan.ReleaseID,
+		"dockerfile": c.Dockerfile,
+		"port":       c.Port,
+	}
+}
+
+// carrier is what runs in a slot: its unit, the script that starts it, and the file it has its variables of.
+type carrier struct {
+	unit, start, given []byte
+	givenAt            string
+}
+
+func carrierOf(kind plane.Definition, at plane.Place, p Preparation, s Seat) (carrier, error) {
+	values := processVariables(kind, at, suppliedVariables(p, s))
+	if kind.Container != nil {
+		return containerOf(kind.Container(at), p, s, values)
+	}
+	app, slot := p.App.Name, string(p.Plan.Slot)
+	unit, err := files.SlotUnit(files.Unit{
+		App: app, Slot: slot, Release: p.Plan.ReleaseID, Root: p.Plan.Spec.Root, Scratch: kind.Web != nil, Quit: kind.Web != nil,
+		Port: uint16(s.Backend.Ports.Process(p.Plan.Slot)), Server: s.Server.Name, Stop: p.Plan.Spec.Drain() + stopGrace,
+	})
+	if err != nil {
+		return carrier{}, err
+	}
+	env, err := files.Env(values)
+	if err != nil {
+		return carrier{}, err
+	}
+	start, err := startScript(kind, at, p.Plan.Spec)
+	return carrier{unit: []byte(unit), start: start, given: env, givenAt: files.EnvPath(app, slot)}, err
+}
+
+func containerOf(how plane.Container, p Preparation, s Seat, values []files.Var) (carrier, error) {
+	app, slot := p.App.Name, string(p.Plan.Slot)
+	c := files.Container{
+		App: app, ID: p.App.ID, Slot: slot, Release: p.Plan.ReleaseID, Root: p.Plan.Spec.Root, Port: uint16(s.Backend.Ports.Process(p.Plan.Slot)),
+		Inside: uint16(how.Port), Server: s.Server.Name, Memory: uint64(how.Memory), Stop: p.Plan.Spec.Drain() + stopGrace, Variables: values,
+	}
+	unit, err := c.Unit()
+	if err != nil {
+		return carrier{}, err
+	}
+	create, err := c.Create()
+	if err != nil {
+		return carrier{}, err
+	}
+	start, err := c.Start()
+	return carrier{unit: []byte(unit), start: start, given: create, givenAt: files.ContainerPath(app, slot)}, err
+}
+
 // startScript is the person's own line, or what the kind does without one.
 func startScript(kind plane.Definition, at plane.Place, s plane.Spec) ([]byte, error) {
 	if s.Start == "" && kind.Launch != nil {
@@ -87,6 +146,9 @@ const caBundle = "/etc/ssl/certs/ca-certificates.crt"
 
 // processVariables is what a process sees besides what its unit sets.
 func processVariables(kind plane.Definition, at plane.Place, values map[string]string) []files.Var {
+	if kind.Container != nil {
+		return vars(values) // what this server has is not in the image
+	}
 	all := withDefaults(kind, at, values)
 	if kind.Running != nil {
 		fill(all, kind.Running(at))

@@ -23,7 +23,7 @@ func ofKind(kinds plane.Kinds, kind plane.Kind, options map[string]string) recip
 // The files of a slot of every kind, as text; Node.js has its own in TestPrepare.
 func TestKinds(t *testing.T) {
 	for name, options := range map[plane.Kind]map[string]string{
-		"laravel": nil, "python": {"system-site-packages": "true"}, "wordpress": nil,
+		"docker": {"port": "3000", "memory": "2g", "dockerfile": "deploy/Dockerfile"}, "laravel": nil, "python": {"system-site-packages": "true"}, "wordpress": nil,
 		"php": {"document-root": "public", "shared": "files,data/in", "extensions": "imagick,pdo_pgsql", "workers": "4", "drain": "5s"}, "static": {"output": "dist", "spa": "true"},
 	} {
 		p := ofKind(plane.Kinds{}, name, options)
@@ -40,7 +40,11 @@ func TestKinds(t *testing.T) {
 			t.Errorf("%s: the build step links %s", name, got)
 		}
 		text := listing(t, slotOf(t, play))
-		golden(t, "kind-"+string(name)+".tar.txt", indented(t, play.Vars["runtime"])+"\n"+text[strings.Index(text, "-- /etc/systemd"):])
+		needs := indented(t, play.Vars["runtime"])
+		if name == plane.KindDocker {
+			needs += "\n" + indented(t, play.Vars["container"])
+		}
+		golden(t, "kind-"+string(name)+".tar.txt", needs+"\n"+text[strings.Index(text, "-- /etc/systemd"):])
 	}
 }
 

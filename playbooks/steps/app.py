@@ -17,6 +17,7 @@ RUNNING = RUNTIME + "/" + APP + ".run"
 STOPPED = RUNTIME + "/" + APP + ".stopped"
 LOGS = "/var/log/nginx"
 LOG_RULE = re.compile("sp-" + re.escape(APP) + r"\.access\.log([.-][0-9]+)*(\.[a-z0-9]+)?")  # and as logrotate renames it
+CONTEXT = STATE + "/image-" + APP  # what an image is being built of
 
 
 def unit_of(slot):
@@ -116,28 +117,34 @@ def transient(unit, folder, env_file, script, log, limits):
     The user itself opens the log: root writing to a path the app controls could be led anywhere. The unit itself looks
     whether it was stopped before it began: whoever stops it notes that first, so that it is either noted or running.
     """
+    options = ["User=" + USER, "Group=" + USER, "WorkingDirectory=" + folder, "EnvironmentFile=" + env_file,
+               "OOMScoreAdjust=900", "NoNewPrivileges=yes", "PrivateTmp=yes", "UMask=0027"]
+    # systemd takes an end by SIGTERM for a success, so that a stopped build would pass for a finished one: the script's own
+    # exit status is told beside its output.
+    shell = 'exec 3>&1 >"$1" 2>&1 </dev/null; /bin/sh "$2" 3>&-; status=$?; echo "$status" >&3; exit "$status"'
+    return in_unit(unit, options, limits, shell, log, script)
+
+
+def in_unit(unit, options, limits, shell, *args):
+    """Runs shell text, which prints the exit status that counts, in a unit of its own."""
     with app_lock():
         refuse_other_run(unit)
-    options = ["User=" + USER, "Group=" + USER, "WorkingDirectory=" + folder, "EnvironmentFile=" + env_file,
-               "CPUWeight=20", "IOWeight=20", "OOMScoreAdjust=900", "NoNewPrivileges=yes", "PrivateTmp=yes", "UMask=0027",
-               "KillMode=control-group", "TimeoutStopSec=5", "RuntimeMaxSec=%d" % limits["seconds"]]
+    options = options + ["CPUWeight=20", "IOWeight=20", "KillMode=control-group", "TimeoutStopSec=5", "RuntimeMaxSec=%d" % limits["seconds"]]
     if limits.get("memory"):
         options.append("MemoryMax=%dM" % limits["memory"])
     command = ["systemd-run", "--quiet", "--wait", "--collect", "--pipe", "--unit=" + unit]
     for option in options:
         command += ["-p", option]
-    # systemd takes an end by SIGTERM for a success, so that a stopped build would pass for a finished one: the script's own
-    # exit status is told beside its output.
-    shell = 'read -r sp_stopped 2>/dev/null <"$3"; [ "$sp_stopped" != "$4" ] || exit 143; ' \
-            'exec 3>&1 >"$2" 2>&1 </dev/null; /bin/sh "$1" 3>&-; status=$?; echo "$status" >&3; exit "$status"'
+    unless_stopped = 'read -r sp_stopped 2>/dev/null <"$1"; [ "$sp_stopped" != "$2" ] || exit 143; shift 2; '
     started = time.monotonic()
     try:
-        done = run(*command, "/bin/sh", "-c", shell, "sp", script, log, STOPPED, unit, check=False)
+        done = run(*command, "/bin/sh", "-c", unless_stopped + shell, "sp", STOPPED, unit, *args, check=False)
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(RUNNING)
-    if done.returncode == 0 and done.stdout.strip() != "0":
-        done.returncode = 128 + signal.SIGTERM
+    told = done.stdout.strip()
+    if done.returncode == 0 and told != "0":
+        done.returncode = int(told) if told.isdigit() else 128 + signal.SIGTERM
     return done, time.monotonic() - started
 
 
@@ -151,3 +158,65 @@ def explain(what, done, seconds, log, limits):
     if done.returncode >= 128 or done.returncode < 0:
         fail("%s was ended by a signal (stopped, or out of its memory limit); exit status %d" % (what, done.returncode), detail)
     fail("%s failed with exit status %d" % (what, done.returncode), detail)
+
+
+# Where an app's slots are containers, the marker of a release also lists what Docker's builder made for it: stages that an image is not
+# made of would stay for ever. Nothing of anybody else's is listed there.
+
+DOCKER = ["docker", "--host", "unix:///run/docker.sock"]
+IMAGE_ID = re.compile(r"[0-9a-f]{12,64}")
+
+
+# What speaks to Docker is root; the log is the app's, and root opens nothing there. The status counts that the command ended with.
+LOGGED = """log=$1; user=$2; own=$3; shift 3
+exec 4>&1
+umask 027
+{ "$@" 2>&1 </dev/null 4>&-; echo "$?" >&4; } | tee "$own" 4>&- | setpriv --reuid "$user" --regid "$user" --clear-groups tee -a "$log" >/dev/null 4>&-"""
+
+
+def logged(unit, options, limits, log, own, *command):
+    """Runs a command as root in a unit of its own, its output added to a file of the app's and to one of root's."""
+    return in_unit(unit, options, limits, LOGGED, log, USER, own, *command)
+
+
+def contained():
+    """Whether the app's slots are containers."""
+    return bool(json.loads(read(MANIFEST) or b"{}").get("container"))
+
+
+def image_of(release):
+    return "sp-%s:%s" % (APP, release)
+
+
+def docker(*args):
+    return run(*DOCKER, *args, check=False)
+
+
+def built_images(releases):
+    """What the builder made for these releases, the oldest first."""
+    lines = [line for r in releases for line in (read(complete_marker(r)) or b"").decode("utf-8", "replace").split("\n")[1:]]
+    return [line for line in lines if IMAGE_ID.fullmatch(line)]
+
+
+def releases_here():
+    names = os.listdir(HOME + "/releases") if os.path.isdir(HOME + "/releases") else []
+    return sorted(name for name in names if RELEASE_RULE.fullmatch(name))
+
+
+def untagged(image):
+    seen = docker("image", "inspect", "--format", "{{len .RepoTags}} {{len .RepoDigests}}", image)
+    return seen.returncode == 0 and seen.stdout.split() == ["0", "0"]
+
+
+def remove_untagged(images, but=()):
+    """An image that another one is made of stays, and one with a name is somebody's."""
+    for image in reversed(images):
+        if image not in but and untagged(image):
+            docker("image", "rm", image)
+
+
+def remove_image(release):
+    """Takes away a release's image, and what was made for it alone; says whether there was one."""
+    removed = docker("image", "rm", "--force", image_of(release)).returncode == 0
+    remove_untagged(built_images([release]), built_images(r for r in releases_here() if r != release))
+    return removed

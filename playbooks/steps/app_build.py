@@ -1,9 +1,8 @@
 """Unpacks a release and builds it in a unit of its own.
 
 SPEC: app, slot, release, run, archive (tar on the server), root, build_env, build_script, shared (paths inside root),
-limits {seconds, memory}.
+container ({image, dockerfile}, or empty), limits {seconds, memory}.
 """
-
 
 def unpack(target):
     user = account()
@@ -97,6 +96,54 @@ def share(folder):
         say("shared paths, kept across releases on this server only: " + ", ".join(SPEC["shared"]))
 
 
+def copy_context(source):
+    """Docker's client reads the folder as root, who may read what the app may not: so from a copy nobody else can put a link into. Its
+    modes are those of Git, not of a home: an image's own user must be able to read it."""
+    shutil.rmtree(CONTEXT, ignore_errors=True)
+    os.mkdir(CONTEXT, 0o700)
+    os.mkdir(CONTEXT + "/files", 0o755)
+    packed = subprocess.Popen(["tar", "-c", "-C", source, "."], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, cwd="/", **as_user())
+    run("tar", "-x", "--no-same-owner", "-C", CONTEXT + "/files", stdin=packed.stdout)
+    packed.stdout.close()
+    if packed.wait() != 0:
+        fail("the release could not be read as %s" % USER)
+    run("chmod", "-R", "u=rwX,go=rX", CONTEXT + "/files")
+
+
+def inside_context(name):
+    path = os.path.realpath(CONTEXT + "/files/" + name)
+    return path if path.startswith(CONTEXT + "/files/") and os.path.isfile(path) else None
+
+
+def made(text):
+    """The images that a build says it made or found made; what a stage begins with is somebody else's, or listed already."""
+    ids, base = [], False
+    for line in text.splitlines():
+        step, image = re.match(r"Step \d+/\d+ : (\S+)", line), re.fullmatch(r" ---> ([0-9a-f]{12,64})\s*", line)
+        if step:
+            base = step[1].upper() == "FROM"
+        elif image and not base and image[1] not in ids:
+            ids.append(image[1])
+    return ids
+
+
+def build_image(source, log):
+    """Makes the release's image and returns all that Docker's builder made for it."""
+    copy_context(source)
+    dockerfile = inside_context(SPEC["container"]["dockerfile"])
+    if not dockerfile:
+        fail("there is no %s in the repository to make an image by; --option dockerfile=FILE names another" % SPEC["container"]["dockerfile"])
+    if os.path.lexists(CONTEXT + "/files/.dockerignore") and not inside_context(".dockerignore"):
+        fail(".dockerignore leads out of the repository")
+    run("systemctl", "start", "docker.service")
+    command = [*DOCKER, "build", "--force-rm", "--tag", SPEC["container"]["image"], "--file", dockerfile, CONTEXT + "/files"]
+    done, seconds = logged("sp-%s-run-%s" % (APP, SPEC["run"]), ["Environment=HOME=/root"], SPEC["limits"], log, CONTEXT + "/log", *command)
+    images = made((read(CONTEXT + "/log") or b"").decode("utf-8", "replace"))
+    if done.returncode != 0:
+        remove_untagged(images, built_images(releases_here()))
+    return done, seconds, images
+
+
 def main():
     release = SPEC["release"]
     target, log = release_folder(release), HOME + "/logs/build-" + release + ".log"
@@ -109,7 +156,16 @@ def main():
     done, seconds = transient("sp-%s-run-%s" % (APP, SPEC["run"]), folder, SPEC["build_env"], SPEC["build_script"], log, SPEC["limits"])
     if done.returncode != 0:
         explain("the build", done, seconds, log, SPEC["limits"])
-    write(complete_marker(release), release + "\n", quiet=True)
+    images = []
+    if SPEC["container"]:
+        try:
+            done, more, images = build_image(folder, log)
+        finally:
+            shutil.rmtree(CONTEXT, ignore_errors=True)
+        seconds += more
+        if done.returncode != 0:
+            explain("the build of the image", done, seconds, log, SPEC["limits"])
+    write(complete_marker(release), "\n".join([release, *images, ""]), quiet=True)
     changed("built in %.1f s" % seconds)
     say(user_tail(log))
 

@@ -1,6 +1,6 @@
 """User, folders and files of an app's slot.
 
-SPEC: app, runtime {role, packages, commands}, slot, release, slot_tar (base64), rebuild, firewall_rules. Prints "release is here" when nothing is to be unpacked
+SPEC: app, runtime {role, packages, commands}, slot, release, slot_tar (base64), rebuild, firewall_rules, container ({image}, or empty). Prints "release is here" when nothing is to be unpacked
 or built, "runtime is missing" when the kind's runtime must be installed first.
 """
 
@@ -90,10 +90,15 @@ def in_use(path):
     return any(active(unit_of(s)) and properties(unit_of(s), "WorkingDirectory").get("WorkingDirectory", "").startswith(path) for s in "ab")
 
 
+def image_is_here():
+    """Someone may have tidied up Docker's images; where slots are processes there is none to miss."""
+    return not SPEC["container"] or bool(shutil.which("docker")) and docker("image", "inspect", SPEC["container"]["image"]).returncode == 0
+
+
 def clear_release():
     """Makes room for the release unless it is complete."""
     path, marker = release_folder(SPEC["release"]), complete_marker(SPEC["release"])
-    if os.path.exists(marker) and os.path.isdir(path) and not SPEC["rebuild"]:
+    if os.path.exists(marker) and os.path.isdir(path) and image_is_here() and not SPEC["rebuild"]:
         say("release is here")
         return
     if not os.path.lexists(path):

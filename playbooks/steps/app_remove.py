@@ -180,6 +180,7 @@ def remove_folders(part, paths):
             part.left.append("%s is not one ServerPlane makes" % path)
         elif os.path.isdir(path) and not os.path.islink(path):
             shutil.rmtree(path)
+    shutil.rmtree(CONTEXT, ignore_errors=True)
     for path in (RUNNING, STOPPED, STATE + "/live/" + APP + ".b", STATE + "/incoming-" + APP + ".tar", STATE + "/incoming-" + APP + ".tar.gz"):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
@@ -198,6 +199,25 @@ def remove_logs():
             os.unlink(os.path.join(LOGS, name))
 
 
+def remove_containers(part, bridge):
+    """Containers, images and network are found by the app's own names; the rule by the interface that the manifest lists."""
+    rule = ["!", "-i", bridge, "-o", bridge, "-m", "conntrack", "--ctstate", "NEW", "-m", "comment", "--comment", "serverplane-" + APP, "-j", "DROP"]
+    while shutil.which("iptables") and run("iptables", "-w", "10", "-D", "DOCKER-USER", *rule, check=False).returncode == 0:
+        pass
+    if not shutil.which("docker"):
+        part.detail = "Docker is not here any more"
+        return
+    part.attempt("Docker", "systemctl", "start", "docker.service")
+    for name in ("sp-%s-%s" % (APP, which) for which in ("a", "b", "once")):
+        if docker("container", "inspect", name).returncode == 0:
+            part.attempt("container " + name, *DOCKER, "rm", "--force", "--volumes", name)
+    for image in docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "sp-" + APP).stdout.split():
+        part.attempt("image " + image, *DOCKER, "image", "rm", "--force", image)
+    remove_untagged(built_images(releases_here()))
+    if docker("network", "inspect", "sp-" + APP).returncode == 0:
+        part.attempt("network sp-" + APP, *DOCKER, "network", "rm", "sp-" + APP)
+
+
 def site_is_gone(part, paths):
     for path in paths:
         if os.path.lexists("/etc/nginx/" + path):
@@ -214,6 +234,9 @@ def remove(manifest):
             end_processes(user.pw_uid)
         if not part.left:
             remove_units(units)
+    if manifest.get("container"):
+        with Part("containers, images and network") as part:
+            remove_containers(part, manifest["bridge"])
     with Part("firewall rules"):
         remove_rules(manifest["ufw"] or [])
     with Part("unique files") as packed:

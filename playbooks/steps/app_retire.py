@@ -21,6 +21,8 @@ def prune():
         path = release_folder(name)
         if served(path) or works_in(path):
             continue
+        if contained() and remove_image(name):
+            changed("removed image " + image_of(name))
         with contextlib.suppress(FileNotFoundError):
             os.unlink(complete_marker(name))
         shutil.rmtree(path)

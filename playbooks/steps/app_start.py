@@ -1,12 +1,30 @@
 """Starts a slot's process and waits until it listens where it was told to.
 
-SPEC: app, slot, port, start_seconds. A slot that does not come up is stopped again.
+SPEC: app, slot, port, start_seconds, container ({name, port}, or empty). A slot that does not come up is stopped again.
 """
 
 OTHER_PORT_SECONDS = 5.0
 LOOPBACK = {"0100007F", "00000000", "0" * 32, "0000000000000000FFFF00000100007F"}
 UNIT = unit_of(SPEC["slot"])
-PORT = int(SPEC["port"])
+CONTAINER = SPEC["container"]
+PORT = int(CONTAINER["port"] if CONTAINER else SPEC["port"])
+DOCKERS_RESOLVER = "0B00007F"
+INSIDE_ONLY = {"0100007F", "0" * 24 + "01000000", "0000000000000000FFFF00000100007F"}
+
+
+def listening_inside(name):
+    """{(port, whether others than the container reach it)} of what listens in a container: all in its network is its own, but for
+    Docker's resolver. Docker itself listens outside whether anything does inside or not."""
+    found = set()
+    pid = docker("inspect", "--format", "{{.State.Pid}}", name).stdout.strip()
+    for table in ("tcp", "tcp6") if pid.isdigit() and pid != "0" else ():
+        with contextlib.suppress(OSError):
+            for line in (read("/proc/%s/net/%s" % (pid, table)) or b"").decode().splitlines()[1:]:
+                words = line.split()
+                address, port = words[1].rsplit(":", 1)
+                if words[3] == "0A" and address != DOCKERS_RESOLVER:
+                    found.add((int(port, 16), address not in INSIDE_ONLY))
+    return found
 
 
 def listening(pids):
@@ -59,18 +77,22 @@ def wait_for_port(since):
         state = properties(UNIT, "ActiveState", "SubState", "NRestarts", "ExecMainCode", "ExecMainStatus", "ControlGroup")
         if gone(state):
             give_up("the process " + exit_reason(state) + " before it listened on $PORT (%d)" % PORT, since)
-        ports = listening(processes_of(state.get("ControlGroup", "")))
+        ports = listening_inside(CONTAINER["name"]) if CONTAINER else listening(processes_of(state.get("ControlGroup", "")))
         if (PORT, True) in ports:
             return
         now = time.monotonic()
         other_since = (other_since or now) if ports else None
         if now > deadline or (other_since and now - other_since > OTHER_PORT_SECONDS):
             give_up(complaint(ports), since)
-        time.sleep(0.05)
+        time.sleep(0.2 if CONTAINER else 0.05)
 
 
 def complaint(ports):
     numbers = sorted(p for p, _ in ports)
+    if CONTAINER and PORT in numbers:
+        return "listens on port %d of its own 127.0.0.1 only, where nobody outside the container reaches it: it must listen on 0.0.0.0" % PORT
+    if CONTAINER and numbers:
+        return "listens on %s instead of $PORT (%d); --option port=%d tells so" % (", ".join(map(str, numbers)), PORT, numbers[0])
     if PORT in numbers:
         return "listens on port %d, but not on 127.0.0.1" % PORT
     if numbers:

@@ -1,0 +1,89 @@
+// Boxed is an app that needs nothing around it, for an image FROM scratch: it tells which backend serves, and what it sees of its
+// variables. Built without cgo it is one file.
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	if err := serve(); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func serve() error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	address := net.JoinHostPort(os.Getenv("HOST"), os.Getenv("PORT"))
+	if other := os.Getenv("LISTEN"); other != "" { // what does not do as it is told
+		address = other
+	}
+	s := &http.Server{Addr: address, Handler: pages()}
+	over := make(chan error)
+	go func() {
+		<-ctx.Done()
+		over <- s.Shutdown(context.Background())
+	}()
+	log.Printf("listening on %s", address)
+	if err := s.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve: %w", err)
+	}
+	return <-over
+}
+
+func pages() http.Handler {
+	m := http.NewServeMux()
+	m.HandleFunc("/{$}", func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		tell(w, map[string]any{
+			"server": os.Getenv("SERVERPLANE_SERVER"), "release": os.Getenv("SERVERPLANE_RELEASE"), "version": os.Getenv("APP_VERSION"), "user": os.Getuid(),
+			"length": len(body), "sha256": digest(string(body)), "addresses": addresses(),
+		})
+	})
+	m.HandleFunc("/env/{name}", func(w http.ResponseWriter, r *http.Request) {
+		value := os.Getenv(r.PathValue("name"))
+		tell(w, map[string]any{"sha256": digest(value), "bytes": len(value)})
+	})
+	return m
+}
+
+func digest(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:])
+}
+
+// addresses are the container's own, for a story that tries to reach it past the entry.
+func addresses() []string {
+	found, _ := net.InterfaceAddrs()
+	list := []string{}
+	for _, a := range found {
+		if ip, is := a.(*net.IPNet); is && ip.IP.To4() != nil && !ip.IP.IsLoopback() {
+			list = append(list, ip.IP.String())
+		}
+	}
+	return list
+}
+
+func tell(w http.ResponseWriter, v map[string]any) {
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(v); err != nil {
+		log.Print(err)
+	}
+}

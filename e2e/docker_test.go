@@ -1,0 +1,400 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/serverplane/serverplane/e2e/fleet"
+	"github.com/serverplane/serverplane/e2e/lab"
+)
+
+// TestDocker is an app whose slots are containers, on two servers; Docker is installed by the panel. A third server is a neighbour of
+// both, which the panel does not know.
+func TestDocker(t *testing.T) {
+	t.Parallel() // nothing here is held against the clock
+	w := &boxedWorld{world: newEquippedWorld(t, fleet.Spec{Name: "s1", Docker: true}, fleet.Spec{Name: "s2", Docker: true}, fleet.Spec{Name: "neighbour"})}
+	for _, story := range []struct {
+		name string
+		tell func(*testing.T, *boxedWorld)
+	}{
+		{"a Dockerfile is found, its image built and run on both servers", deployBoxed},
+		{"variables arrive byte for byte, and are in no process list", boxedVariables},
+		{"no neighbour reaches the container, by port or by route", boxedNeighbours},
+		{"nor after Docker and the firewall were restarted", boxedRestarts},
+		{"a new commit goes live without a lost request, and back", boxedAgain},
+		{"a run-once command runs in a container, once", boxedOnce},
+		{"what is wrong is named and leaves everything as it was", boxedBroken},
+		{"images go with their releases", boxedRetired},
+		{"a backend comes back after a power cut", boxedPowerCut},
+		{"what is removed leaves no trace", boxedRemoved},
+	} {
+		if !t.Run(story.name, func(t *testing.T) { story.tell(t, w) }) {
+			t.Fatal("the rest builds on this")
+		}
+	}
+}
+
+type boxedWorld struct {
+	*world
+	box *lab.Repository
+}
+
+const scratchFile = "FROM scratch\nCOPY app /app\nEXPOSE 3000\nUSER 65534:65534\nENTRYPOINT [\"/app\"]\n"
+
+var boxedServers = []string{"s1", "s2"}
+
+// eachBoxed runs a command on both servers.
+func (w *boxedWorld) eachBoxed(t *testing.T, command string) {
+	t.Helper()
+	for _, s := range boxedServers {
+		w.ssh(t, s, command)
+	}
+}
+
+func deployBoxed(t *testing.T, w *boxedWorld) {
+	w.add(t, boxedServers...)
+	dir := filepath.Join(filepath.Dir(w.panel.Dir), "box")
+	must(t, os.MkdirAll(dir, 0o755))
+	build := exec.CommandContext(w.ctx, "go", "build", "-o", filepath.Join(dir, "app"), "./boxed")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build the app: %v\n%s", err, out)
+	}
+	must(t, os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte(scratchFile), 0o644))
+	var err error
+	w.box, err = lab.NewRepository(filepath.Join(filepath.Dir(w.panel.Dir), "repo-box"), dir)
+	must(t, err)
+	w.cli(t, "app", "create", "box", "--server", "s1", "--repo", w.box.URL(), "--option", "drain=1s", "--option", "memory=256m", "--no-deploy")
+	var app struct {
+		Kind    string
+		Options map[string]string
+	}
+	must(t, w.panel.Read(w.ctx, &app, "app", "show", "box"))
+	if app.Kind != "docker" || app.Options["port"] != "3000" {
+		t.Errorf("found to be %+v", app)
+	}
+	must(t, w.api.SetVariables(w.ctx, "box", map[string]string{"TORTURE": torture(), "APP_VERSION": "1", "LD_PRELOAD": "/app", "DOCKER_HOST": "tcp://127.0.0.1:1"}))
+	w.cli(t, "deploy", "box", "--wait")
+	w.cli(t, "lb", "enable", "box", "--yes", "--wait")
+	w.cli(t, "backend", "add", "box", "s2", "--wait")
+	for _, s := range boxedServers {
+		w.untilState(t, "box", s, "healthy", 30*time.Second)
+	}
+	c, err := lab.Spread(w.entry("s1"), 40)
+	must(t, err)
+	if c.Lost > 0 || c.Served["s1"] < 10 || c.Served["s2"] < 10 {
+		t.Errorf("served by %v, %d lost", c.Served, c.Lost)
+	}
+	for _, s := range boxedServers {
+		about := w.about(t, s)
+		if about.Server != s || about.User != 65534 || len(about.Addresses) != 1 {
+			t.Errorf("%s: %+v", s, about)
+		}
+		if got := w.ssh(t, s, "docker inspect -f '{{.HostConfig.Memory}}' sp-box-"+w.live(t)); got != fmt.Sprint(256<<20) {
+			t.Errorf("%s: the container's limit is %s", s, got)
+		}
+	}
+}
+
+type boxedAbout struct {
+	Server, Version string
+	User            int
+	Addresses       []string
+}
+
+func (w *boxedWorld) about(t *testing.T, server string) boxedAbout {
+	t.Helper()
+	var about boxedAbout
+	got := w.ssh(t, "s1", "curl -s -m 20 http://"+w.backend(t, "box", server).Address+"/")
+	if err := json.Unmarshal([]byte(got), &about); err != nil {
+		t.Fatalf("%s answers %q: %v", server, got, err)
+	}
+	return about
+}
+
+// live is the slot that visitors get.
+func (w *boxedWorld) live(t *testing.T) string {
+	t.Helper()
+	return w.ssh(t, "s1", "test -f /var/lib/serverplane/live/box.b && echo b || echo a")
+}
+
+func boxedVariables(t *testing.T, w *boxedWorld) {
+	value := torture()
+	sum := sha256.Sum256([]byte(value))
+	for _, s := range boxedServers {
+		var seen struct {
+			SHA256 string
+			Bytes  int
+		}
+		got := w.ssh(t, "s1", "curl -s -m 20 http://"+w.backend(t, "box", s).Address+"/env/TORTURE")
+		if json.Unmarshal([]byte(got), &seen) != nil || seen.SHA256 != hex.EncodeToString(sum[:]) || seen.Bytes != len(value) {
+			t.Errorf("%s sees %.200s, want %d bytes", s, got, len(value))
+		}
+		if listed := w.ssh(t, s, "ps -eo args; systemctl show sp-box-a sp-box-b -p Environment; docker ps --no-trunc"); strings.Contains(listed, needle) {
+			t.Errorf("%s: the variable is in a list that everybody may read", s)
+		}
+		if mode := w.ssh(t, s, "stat -c '%a %U' /etc/serverplane/apps/box/"+w.live(t)+"/container.json"); mode != "600 root" {
+			t.Errorf("%s: the variables are %s", s, mode)
+		}
+	}
+}
+
+// boxedNeighbours tries from a server of the same segment: the slot's port at the server's address; the container by a route through
+// the server; and the server's own loopback, on the wire. That what is tried can succeed at all is proven by taking the rule away.
+func boxedNeighbours(t *testing.T, w *boxedWorld) {
+	for _, s := range boxedServers {
+		w.refusesNeighbours(t, s)
+	}
+	rule := w.ssh(t, "s2", "iptables -S DOCKER-USER | grep serverplane-box | sed 's/^-A //'")
+	w.ssh(t, "s2", "iptables -D "+rule)
+	container := w.about(t, "s2").Addresses[0]
+	w.route(t, "s2", container)
+	got := w.ssh(t, "neighbour", "curl -s -m 5 -o /dev/null -w '%{http_code}' http://"+container+":3000/ || true")
+	t.Logf("without the rule, what is sent to the server's loopback is %s", w.knock(t, "s2", w.slotPort(t, "s2"))) // Docker 28 has a rule of its own
+	w.ssh(t, "s2", "iptables -I "+rule)
+	if got != "200" {
+		t.Errorf("without the rule the neighbour gets %s: what is tried here proves nothing", got)
+	}
+	w.refusesNeighbours(t, "s2")
+}
+
+// route leads a neighbour's packets for an address to a server.
+func (w *boxedWorld) route(t *testing.T, server, address string) {
+	t.Helper()
+	w.ssh(t, "neighbour", fmt.Sprintf("ip route replace %s/32 via %s", address, w.servers[server].Addr))
+}
+
+func (w *boxedWorld) slotPort(t *testing.T, server string) string {
+	t.Helper()
+	return w.ssh(t, server, "docker port sp-box-"+w.live(t)+" 3000/tcp | sed 's/.*://'")
+}
+
+func (w *boxedWorld) refusesNeighbours(t *testing.T, server string) {
+	t.Helper()
+	address, container := w.servers[server].Addr.String(), w.about(t, server).Addresses[0]
+	port := w.slotPort(t, server)
+	if listens := w.ssh(t, server, "ss -Hltn sport = :"+port+" | awk '{ print $4 }'"); listens != "127.0.0.1:"+port {
+		t.Errorf("%s: the slot's port listens on %s", server, listens)
+	}
+	w.route(t, server, container)
+	for what, try := range map[string]string{
+		"the slot's port": "curl -s -m 3 http://" + address + ":" + port + "/",
+		"by route":        "curl -s -m 3 http://" + container + ":3000/",
+	} {
+		if got := w.ssh(t, "neighbour", "("+try+") >/dev/null 2>&1 && echo reached || echo refused"); got != "refused" {
+			t.Errorf("%s: a neighbour reaches the container: %s", server, what)
+		}
+	}
+	if got := w.knock(t, server, port); got != "refused" {
+		t.Errorf("%s: a neighbour reaches the container by its port on loopback", server)
+	}
+}
+
+// knock sends a server, on the wire, what no route leads there: a connection to its 127.0.0.1. It tells whether that is answered.
+func (w *boxedWorld) knock(t *testing.T, server, port string) string {
+	t.Helper()
+	mac := w.ssh(t, server, "cat /sys/class/net/host0/address")
+	out, err := w.servers["neighbour"].SSH(w.ctx, fmt.Sprintf("python3 - %s %s %s", mac, w.servers["neighbour"].Addr, port), strings.NewReader(knock))
+	must(t, err)
+	return strings.TrimSpace(out)
+}
+
+const knock = `import socket, struct, sys, time
+mac, me, port = bytes.fromhex(sys.argv[1].replace(":", "")), socket.inet_aton(sys.argv[2]), int(sys.argv[3])
+def checksum(data):
+    total = sum(struct.unpack("!%dH" % (len(data) // 2), data))
+    total = (total >> 16) + (total & 0xFFFF)
+    return ~(total + (total >> 16)) & 0xFFFF
+there = socket.inet_aton("127.0.0.1")
+def tcp(check): return struct.pack("!HHIIBBHHH", 40123, port, 7, 0, 5 << 4, 2, 1024, check, 0)
+def ip(check): return struct.pack("!BBHHHBBH4s4s", 0x45, 0, 40, 1, 0, 64, 6, check, me, there)
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800))
+wire.bind(("host0", 0x0800))
+wire.settimeout(0.2)
+own = bytes.fromhex(open("/sys/class/net/host0/address").read().strip().replace(":", ""))
+wire.send(mac + own + b"\x08\x00" + ip(checksum(ip(0))) + tcp(checksum(me + there + struct.pack("!BBH", 0, 6, 20) + tcp(0))))
+answer, until = "refused", time.monotonic() + 3
+while time.monotonic() < until:
+    try:
+        got = wire.recv(2000)
+    except socket.timeout:
+        continue
+    if got[23] == 6 and got[26:30] == there and struct.unpack("!HH", got[34:38]) == (port, 40123) and got[47] & 0x12 == 0x12:
+        answer = "reached"
+        break
+print(answer)
+`
+
+func boxedRestarts(t *testing.T, w *boxedWorld) {
+	w.eachBoxed(t, "systemctl restart docker && ufw disable >/dev/null && ufw --force enable >/dev/null")
+	for _, s := range boxedServers {
+		w.untilServes(t, s)
+		w.refusesNeighbours(t, s)
+	}
+	w.eachBoxed(t, "iptables -F DOCKER-USER && systemctl restart sp-box-"+w.live(t))
+	for _, s := range boxedServers {
+		w.untilServes(t, s)
+		w.refusesNeighbours(t, s)
+	}
+}
+
+func (w *boxedWorld) untilServes(t *testing.T, server string) {
+	t.Helper()
+	until(t, time.Minute, "the container on "+server+" serves again", func() (bool, string) {
+		out := w.ssh(t, "s1", "curl -s -m 5 -o /dev/null -w '%{http_code}' http://"+w.backend(t, "box", server).Address+"/ || true")
+		return out == "200", out
+	})
+	w.untilState(t, "box", server, "healthy", time.Minute)
+}
+
+func boxedAgain(t *testing.T, w *boxedWorld) {
+	visitors := lab.Visit(w.entry("s1"), 20*time.Millisecond)
+	must(t, w.box.Write("NEWS", "a change"))
+	_, err := w.box.Commit("a change")
+	must(t, err)
+	w.cli(t, "deploy", "box", "--wait")
+	w.cli(t, "env", "set", "box", "APP_VERSION=2")
+	w.cli(t, "env", "apply", "box", "--wait")
+	for _, s := range boxedServers {
+		if about := w.about(t, s); about.Version != "2" || about.Server != s {
+			t.Errorf("%s: %+v", s, about)
+		}
+	}
+	w.cli(t, "deployment", "rollback", "box", "--wait")
+	noneLost(t, visitors.Stop())
+	for _, s := range boxedServers {
+		if running := w.ssh(t, s, "docker ps -a --format '{{.Names}}'"); running != "sp-box-"+w.live(t) {
+			t.Errorf("%s has the containers %s", s, running)
+		}
+	}
+}
+
+// boxedOnce needs an image with a shell. There is no registry here: one is made of the servers' own programs, and its name is taken
+// away again, so that it goes with the last image made of it.
+func boxedOnce(t *testing.T, w *boxedWorld) {
+	w.eachBoxed(t, `set -- /bin/sh /bin/cat; tar -ch "$@" $(ldd "$@" | grep -o '/[^ :]*\.so[^ ]*' | sort -u) 2>/dev/null | docker import - shell >/dev/null`)
+	must(t, w.box.Write("Dockerfile", strings.Replace(scratchFile, "scratch", "shell", 1)))
+	_, err := w.box.Commit("with a shell")
+	must(t, err)
+	w.cli(t, "app", "set", "box", "--run-once", `echo "once on $SERVERPLANE_SERVER, version $APP_VERSION, $(cat /proc/self/status | while read -r key value rest; do [ "$key" != Uid: ] || echo "user $value"; done)"`)
+	w.cli(t, "deploy", "box", "--wait")
+	if said := w.ssh(t, "s1", "cat /home/sp_box/logs/run-*.log"); !strings.Contains(said, "once on s1, version 2, user 65534") {
+		t.Errorf("the run-once command said:\n%s", said)
+	}
+	if logs := w.ssh(t, "s2", "ls /home/sp_box/logs | grep run- || true"); logs != "" {
+		t.Errorf("it ran on s2 as well: %s", logs)
+	}
+	w.cli(t, "app", "set", "box", "--run-once", "exit 3")
+	must(t, w.box.Write("NEWS", "one more"))
+	_, err = w.box.Commit("one more")
+	must(t, err)
+	if said := w.refuse(t, 1, "deploy", "box", "--wait"); !strings.Contains(said, "the run-once command failed with exit status 3") {
+		t.Errorf("it is not told:\n%s", lastLines(said, 30))
+	}
+	for _, s := range boxedServers {
+		if running := w.ssh(t, s, "docker ps -a --format '{{.Names}}'"); running != "sp-box-"+w.live(t) {
+			t.Errorf("%s has the containers %s", s, running)
+		}
+	}
+	w.cli(t, "app", "set", "box", "--run-once", "")
+	w.eachBoxed(t, "docker image rm shell >/dev/null")
+}
+
+// standing is what Docker has of anybody's on a server.
+func (w *boxedWorld) standing(t *testing.T, server string) string {
+	t.Helper()
+	return w.ssh(t, server, "docker ps -aq; docker image ls -aq | sort -u; docker network ls -q | sort; docker volume ls -q; iptables -S DOCKER-USER")
+}
+
+func boxedBroken(t *testing.T, w *boxedWorld) {
+	for _, c := range []struct{ file, want string }{
+		{"FROM scratch\nCOPY app /app\nCOPY no-such-file /x\n", "no-such-file"},
+		{"FROM scratch\nCOPY app /app\nENTRYPOINT [\"/no-such-program\"]\n", "no-such-program"},
+		{"FROM scratch\nCOPY app /app\nENV LISTEN=0.0.0.0:4000\nENTRYPOINT [\"/app\"]\n", "listens on 4000 instead of $PORT (3000); --option port=4000 tells so"},
+		{"FROM scratch\nCOPY app /app\nENV LISTEN=127.0.0.1:3000\nENTRYPOINT [\"/app\"]\n", "127.0.0.1 only"},
+	} {
+		before := map[string]string{}
+		for _, s := range boxedServers {
+			before[s] = w.standing(t, s)
+		}
+		must(t, w.box.Write("Dockerfile", c.file))
+		_, err := w.box.Commit("broken on purpose")
+		must(t, err)
+		if said := w.refuse(t, 1, "deploy", "box", "--wait"); !strings.Contains(said, c.want) {
+			t.Errorf("%q is not told:\n%s", c.want, lastLines(said, 40))
+		}
+		for _, s := range boxedServers {
+			if about := w.about(t, s); about.Server != s {
+				t.Errorf("%s: %+v", s, about)
+			}
+			// One that was built and did not start goes with its release.
+			if after := w.standing(t, s); strings.Contains(c.file, "COPY no-such-file") && after != before[s] {
+				t.Errorf("%s has\n%s\nbefore it had\n%s", s, after, before[s])
+			}
+		}
+	}
+	must(t, w.box.Write("Dockerfile", scratchFile))
+	_, err := w.box.Commit("mended")
+	must(t, err)
+	for want, args := range map[string][]string{
+		"has no start command":  {"app", "set", "box", "--start", "/app"},
+		"memory must be 16m":    {"app", "set", "box", "--option", "memory=1k"},
+		`no option "shared"`:    {"app", "set", "box", "--option", "shared=uploads"},
+		"has no process":        {"process", "set", "box", "mail", "--command", "/app", "--on", "one"},
+		"has no database of it": {"db", "create", "boxdb", "--app", "box", "--engine", "postgresql"},
+	} {
+		if said := w.refuse(t, 1, args...); !strings.Contains(said, want) {
+			t.Errorf("%q is not told: %s", want, said)
+		}
+	}
+}
+
+func boxedRetired(t *testing.T, w *boxedWorld) {
+	for range 5 {
+		w.cli(t, "deploy", "box", "--rebuild", "--wait")
+	}
+	for _, s := range boxedServers {
+		releases := w.ssh(t, s, "ls /home/sp_box/releases | sort")
+		images := w.ssh(t, s, "docker image ls --format '{{.Tag}}' sp-box | sort")
+		if images != releases || strings.Count(images, "\n") != 4 {
+			t.Errorf("%s has the images\n%s\nand the releases\n%s", s, images, releases)
+		}
+	}
+}
+
+func boxedPowerCut(t *testing.T, w *boxedWorld) {
+	must(t, w.servers["s2"].PowerCut(w.ctx))
+	must(t, w.servers["s2"].Boot(w.ctx))
+	w.untilServer(t, "s2", "ready")
+	w.untilServes(t, "s2")
+	w.refusesNeighbours(t, "s2")
+}
+
+func boxedRemoved(t *testing.T, w *boxedWorld) {
+	w.cli(t, "backend", "remove", "box", "s2", "--wait")
+	w.boxGone(t, "s2")
+	w.untilServes(t, "s1")
+	w.cli(t, "app", "remove", "box", "--yes", "--wait")
+	w.boxGone(t, "s1")
+}
+
+// boxGone holds that a server has nothing of the app any more, and Docker nothing of anybody's but its own networks.
+func (w *boxedWorld) boxGone(t *testing.T, server string) {
+	t.Helper()
+	left := w.ssh(t, server, `ls -d /home/sp_box /etc/serverplane/apps/box /etc/systemd/system/sp-box-* /etc/nginx/conf.d/sp-box.conf /var/lib/serverplane/apps/box.json /var/lib/serverplane/image-box 2>/dev/null
+docker ps -aq; docker image ls -aq; docker volume ls -q; docker network ls --format '{{.Name}}' | grep -vx 'bridge\|host\|none'
+iptables-save | grep -i 'serverplane-box\|sp-'; ip -o link | grep ': sp-'; id sp_box 2>/dev/null; true`)
+	if left != "" {
+		t.Errorf("left on %s: %s", server, left)
+	}
+}
