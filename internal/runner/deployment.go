@@ -25,6 +25,7 @@ type deployment struct {
 	former   plane.Deployment // what was live, or the zero Deployment
 	previous plane.Slot       // its slot, or empty
 	reverted bool
+	stale    bool // processes could not be started anew: some may run as before
 }
 
 func (d *deployment) do(ctx context.Context) error {
@@ -143,6 +144,9 @@ func (d *deployment) prepare(ctx context.Context) error {
 		return err
 	}
 	if err := d.fetch(ctx); err != nil {
+		return err
+	}
+	if err := d.renewPasswords(ctx); err != nil {
 		return err
 	}
 	if err := d.begin(ctx); err != nil {

@@ -3,7 +3,6 @@ package runner
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -63,17 +62,16 @@ func (j *job) weighWay(ctx context.Context, from, primary plane.Server) {
 }
 
 func median(lines string) (time.Duration, error) {
-	var all []float64
+	var all []time.Duration
 	for word := range strings.FieldsSeq(lines) {
 		seconds, err := strconv.ParseFloat(word, 64)
 		if err != nil {
 			return 0, fmt.Errorf("read how long connecting took: %w", err)
 		}
-		all = append(all, seconds)
+		all = append(all, time.Duration(seconds*float64(time.Second)))
 	}
 	if len(all) == 0 {
 		return 0, fmt.Errorf("nothing was measured")
 	}
-	slices.Sort(all)
-	return time.Duration(all[len(all)/2] * float64(time.Second)), nil
+	return plane.Median(all), nil
 }
