@@ -31,6 +31,47 @@ type Database struct {
 	Wanted         int     `json:"wanted" doc:"connections that all backends of the engine's databases may open"`
 	Access         []Grant `json:"access" nullable:"false" doc:"who may connect; the primary first"`
 	Stranger       Proof   `json:"stranger" doc:"how somebody who may not connect fared: verdict fail means refused"`
+
+	Login          string    `json:"login" doc:"the name its processes sign in by; it alternates with each change of the password"`
+	PasswordAt     time.Time `json:"password_at,omitzero" doc:"when the password was changed last"`
+	PasswordChange string    `json:"password_change" doc:"empty, or next: a new one waits for a deployment, or former: the one before is still valid"`
+
+	BackupSchedule  string    `json:"backup_schedule" doc:"daily@HH:MM or a day as in sun@HH:MM, by the clock of the app's time zone, or off"`
+	Keep            int       `json:"keep" doc:"dumps that are kept"`
+	NextBackup      time.Time `json:"next_backup,omitzero"`
+	BackupTrouble   string    `json:"backup_trouble" doc:"why the last dump that was tried came to nothing; empty: it did not"`
+	BackupTroubleAt time.Time `json:"backup_trouble_at,omitzero"`
+
+	Now *DatabaseNow `json:"now,omitempty" doc:"what the engine said when it was asked for this answer; lists do not ask"`
+}
+
+// DatabaseNow is what an engine said of a database when it was asked.
+type DatabaseNow struct {
+	At          time.Time         `json:"at"`
+	Vantage     string            `json:"vantage"`
+	Reason      string            `json:"reason" doc:"not empty: unknown, and why; then nothing else counts"`
+	Version     string            `json:"version"`
+	Listening   []string          `json:"listening" nullable:"false" doc:"address:port"`
+	Bytes       int64             `json:"bytes" doc:"size of the database"`
+	Used        int               `json:"used" doc:"connections the whole engine has"`
+	Allowed     int               `json:"allowed" doc:"connections it takes, without those kept for administrators"`
+	Connections []ConnectionsFrom `json:"connections" nullable:"false" doc:"to this database"`
+	TLS         TLSShare          `json:"tls"`
+}
+
+// ConnectionsFrom counts the connections to one database from one address.
+type ConnectionsFrom struct {
+	Server  string `json:"server" doc:"empty: no backend has this address"`
+	Address string `json:"address"`
+	Used    int    `json:"used"`
+}
+
+// TLSShare is how many of a database's sessions are encrypted.
+type TLSShare struct {
+	Encrypted int    `json:"encrypted"`
+	Sessions  int    `json:"sessions"`
+	Since     string `json:"since" doc:"now: the sessions there are, or start: all since the engine started, where it tells no more"`
+	Reason    string `json:"reason" doc:"not empty: unknown, and why"`
 }
 
 // Grant is one backend's way to a database.
@@ -85,6 +126,8 @@ type DatabaseChange struct {
 	MaxConnections *int     `json:"max_connections,omitempty" doc:"of the whole engine"`
 	Pool           *int     `json:"pool,omitempty" doc:"connections one process may open"`
 	RequireTLS     *bool    `json:"require_tls,omitempty"`
+	BackupSchedule *string  `json:"backup_schedule,omitempty" doc:"daily@HH:MM or a day as in sun@HH:MM, by the clock of the app's time zone, or off"`
+	Keep           *int     `json:"keep,omitempty" doc:"dumps that are kept"`
 	Acknowledge    []string `json:"acknowledge,omitempty" nullable:"false" doc:"ids of the warnings the person has read, for example restart"`
 }
 
@@ -111,6 +154,11 @@ func (c *Client) RemoveDatabase(ctx context.Context, name string) (Work, error) 
 // BackupDatabase starts a dump.
 func (c *Client) BackupDatabase(ctx context.Context, name string) (Work, error) {
 	return fetch[Work](ctx, c, "POST", join("databases", name, "backups"), nil, nil)
+}
+
+// RotatePassword makes a new password and starts the deployment that brings it to the app's processes.
+func (c *Client) RotatePassword(ctx context.Context, name string) (Work, error) {
+	return fetch[Work](ctx, c, "POST", join("databases", name, "rotate-password"), nil, nil)
 }
 
 // Backups lists a database's dumps, newest first.

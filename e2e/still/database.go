@@ -15,6 +15,8 @@ func (f *filler) fillDatabase(ctx context.Context) error {
 		State: plane.DatabaseReady, Reason: f.mark, Since: f.ago(60 * time.Hour), CreatedAt: f.ago(61 * time.Hour),
 		Stranger: plane.Proof{Verdict: plane.Fail, At: f.ago(5 * time.Hour), Vantage: f.said("s7"), Answer: f.said("no pg_hba.conf entry for host")},
 	}
+	d.PasswordAt, d.Former = f.ago(50*time.Hour), []byte("sealed")
+	d.Backups = plane.BackupPlan{Schedule: "daily@03:00", Keep: 14, DueSince: f.ago(12 * time.Hour), Trouble: f.said("failed: no space left on device"), At: f.ago(3 * time.Hour)}
 	var err error
 	if d.Password, err = f.box.Seal([]byte("swordfish"), plane.SealDatabase(d.ID)); err != nil {
 		return err
@@ -53,4 +55,15 @@ func (f *filler) fillDatabase(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// spoken is what engines say, on servers that do not exist.
+type spoken struct{ p *Panel }
+
+func (s spoken) LookAtDatabase(_ context.Context, on plane.Server, _ plane.DatabaseQuery) (plane.DatabaseLook, error) {
+	return plane.DatabaseLook{
+		Vantage: on.Name + ", over SSH", Version: "15.13" + s.p.mark, Listening: []string{"10.0.0.1:5432", "127.0.0.1:5432" + s.p.mark}, Bytes: 734_003_200, Used: 31, Limit: 100, Reserved: 3,
+		Connections: []plane.ConnectionsFrom{{Address: on.PrivateAddress.String(), Used: 9}, {Address: "10.0.0.77" + s.p.mark, Used: 1}},
+		Encrypted:   plane.EncryptedShare{Sessions: 28, TLS: 27},
+	}, nil
 }

@@ -57,7 +57,7 @@ func Open(ctx context.Context, dir string) (p *Panel, err error) {
 	}
 	quiet, hub := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})), stream.New()
 	p.verbs = control.New(control.Config{
-		Store: p.store, Box: p.box, Hub: hub, Now: time.Now, PanelID: plane.NewID(plane.PrefixPanel), Log: quiet, Surveyor: blind{}, Checker: blind{}, Logs: written{p}, Sources: anywhere{}, Kinds: plane.Kinds{},
+		Store: p.store, Box: p.box, Hub: hub, Now: time.Now, PanelID: plane.NewID(plane.PrefixPanel), Log: quiet, Surveyor: blind{}, Checker: blind{}, Logs: written{p}, Engines: spoken{p}, Sources: anywhere{}, Kinds: plane.Kinds{},
 		Patience: 20 * time.Millisecond, // nobody is there who brings a change into force
 		PanelKey: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHdCyYpsRCY7RQPBwEqrLSuEBGzqGaRmoLnNqOBSpAYv serverplane",
 	})

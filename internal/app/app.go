@@ -108,7 +108,7 @@ func (a *App) run(ctx context.Context, c config.Config, b *base, owner string, l
 	keeper, signs, processes := health.New(watch), health.NewServers(watch, pool), health.NewProcesses(watch, pool)
 	mirrors := mirror.New(filepath.Join(c.DataDir, "mirrors"), c.AllowInsecureRepositories)
 	verbs := control.New(control.Config{
-		Store: b.store, Box: b.box, Hub: hub, Sources: mirrors, Surveyor: looker, Checker: keeper, Seer: processes, Logs: tail.New(pool), Now: time.Now, PanelID: b.identity.id,
+		Store: b.store, Box: b.box, Hub: hub, Sources: mirrors, Surveyor: looker, Checker: keeper, Seer: processes, Logs: tail.New(pool), Engines: looker, Now: time.Now, PanelID: b.identity.id,
 		PanelKey: b.identity.public, Insecure: c.AllowInsecureRepositories, Log: a.log,
 	})
 	work := runner.New(runner.Config{

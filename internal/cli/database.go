@@ -11,7 +11,7 @@ import (
 
 func (sh *shell) database() *cobra.Command {
 	return group("db", "Databases of apps", sh.databaseCreate(), sh.databaseList(), sh.databaseShow(), sh.databaseSet(), sh.databaseBackup(), sh.databaseBackups(),
-		sh.databaseRestore(), sh.databaseRemove())
+		sh.databaseRestore(), sh.databaseRotate(), sh.databaseRemove())
 }
 
 func (sh *shell) databaseCreate() *cobra.Command {
@@ -78,25 +78,26 @@ func (sh *shell) databaseShow() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := sh.show(*f, d, databaseLines(d)); err != nil || *f == "json" {
+		if err := sh.show(*f, d, append(databaseLines(d), nowLines(d.Now)...)); err != nil || *f == "json" {
 			return err
 		}
 		fmt.Fprintln(sh.Out)
-		return sh.show(*f, nil, rows("SERVER ROLE ADDRESS PROVEN ENCRYPTED ANSWER", d.Access, func(g client.Grant) []string {
-			return []string{g.Server, g.Role, g.Address, proven(g.Proof), or(g.Proof.TLS), or(g.Proof.Answer)}
+		return sh.show(*f, nil, rows("SERVER ROLE ADDRESS CONNECTIONS PROVEN ENCRYPTED ANSWER", d.Access, func(g client.Grant) []string {
+			return []string{g.Server, g.Role, g.Address, usedFrom(d.Now, g.Address), proven(g.Proof), or(g.Proof.TLS), or(g.Proof.Answer)}
 		}))
 	}
 	return cmd
 }
 
 func databaseLines(d client.Database) [][]string {
-	return [][]string{
+	return append([][]string{
 		{"app", d.App}, {"state", d.State}, {"reason", or(d.Reason)}, {"engine", or(d.Engine + " " + d.Version)},
 		{"reached at", fmt.Sprintf("%s:%d, 127.0.0.1 on %s", d.Host, d.Port, d.Server)}, {"database and role", d.Database},
 		{"prefix", or(d.Prefix)}, {"encryption", encryptionLine(d)},
 		{"connections", fmt.Sprintf("%d may be wanted of %d, %d of them kept for administrators", d.Wanted, d.MaxConnections, d.Reserved)},
 		{"pool", strconv.Itoa(d.Pool)}, {"strangers", strangerLine(d.Stranger)},
-	}
+		{"signs in as", loginLine(d)},
+	}, backupLines(d)...)
 }
 
 func encryptionLine(d client.Database) string {

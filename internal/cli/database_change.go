@@ -15,6 +15,8 @@ func (sh *shell) databaseSet() *cobra.Command {
 	most := cmd.Flags().Int("max-connections", 0, "how many connections the whole engine takes")
 	pool := cmd.Flags().Int("pool", 0, "how many connections one process of the app may open")
 	tls := cmd.Flags().Bool("require-tls", false, "let nobody in without encryption; --require-tls=false takes it back")
+	schedule := cmd.Flags().String("backup-schedule", "", "dump by itself: daily@03:00, a day of the week as in sun@03:00, or off; by the clock of the app's time zone")
+	keep := cmd.Flags().Int("keep", 0, "how many dumps are kept")
 	acknowledge := cmd.Flags().StringSlice("acknowledge", nil, "ids of the warnings that are understood, for example restart")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		ch := client.DatabaseChange{Acknowledge: *acknowledge}
@@ -28,8 +30,14 @@ func (sh *shell) databaseSet() *cobra.Command {
 		if given("require-tls") {
 			ch.RequireTLS = tls
 		}
-		if ch.MaxConnections == nil && ch.Pool == nil && ch.RequireTLS == nil {
-			return &usageError{text: "db set names nothing to change", hint: "give --max-connections, --pool or --require-tls"}
+		if given("backup-schedule") {
+			ch.BackupSchedule = schedule
+		}
+		if given("keep") {
+			ch.Keep = keep
+		}
+		if ch.MaxConnections == nil && ch.Pool == nil && ch.RequireTLS == nil && ch.BackupSchedule == nil && ch.Keep == nil {
+			return &usageError{text: "db set names nothing to change", hint: "give --max-connections, --pool, --require-tls, --backup-schedule or --keep"}
 		}
 		c, err := sh.panel()
 		if err != nil {
@@ -67,7 +75,7 @@ func (sh *shell) onDatabase(use, short string, args int, do func(ctx context.Con
 }
 
 func (sh *shell) databaseBackup() *cobra.Command {
-	return sh.onDatabase("backup NAME", "Dump a database on its server; the newest seven are kept", 1,
+	return sh.onDatabase("backup NAME", "Dump a database on its server; db set --keep says how many are kept", 1,
 		func(ctx context.Context, c *client.Client, args []string) (client.Work, error) {
 			return c.BackupDatabase(ctx, args[0])
 		})
@@ -104,6 +112,20 @@ func (sh *shell) databaseRestore() *cobra.Command {
 				return client.Work{}, err
 			}
 			return c.RestoreDatabase(ctx, args[0], args[1])
+		})
+	yes = cmd.Flags().Bool("yes", false, "do not ask")
+	return cmd
+}
+
+func (sh *shell) databaseRotate() *cobra.Command {
+	var yes *bool
+	cmd := sh.onDatabase("rotate-password NAME", "Make a new password and start the app's processes with it; no request is lost", 1,
+		func(ctx context.Context, c *client.Client, args []string) (client.Work, error) {
+			what := "starting the app anew with another password of database " + args[0] + ", which locks out whoever else was given the old one"
+			if err := sh.consent(*yes, what, args[0]); err != nil {
+				return client.Work{}, err
+			}
+			return c.RotatePassword(ctx, args[0])
 		})
 	yes = cmd.Flags().Bool("yes", false, "do not ask")
 	return cmd

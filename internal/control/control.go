@@ -50,7 +50,8 @@ type Config struct {
 	Checker  Checker
 	Logs     LogReader
 	Seer     ProcessChecker
-	Patience time.Duration // how long a verb about traffic waits until it is in force; 0 means 10 s
+	Engines  DatabaseLooker // nil: what an engine says now is not known
+	Patience time.Duration  // how long a verb about traffic waits until it is in force; 0 means 10 s
 	Log      *slog.Logger
 	Kinds    plane.Kinds
 	Sources  Repositories
@@ -70,6 +71,8 @@ type Control struct {
 	checker  Checker
 	logs     LogReader
 	seer     ProcessChecker
+	engines  DatabaseLooker
+	looks    looks
 	patience time.Duration
 	log      *slog.Logger
 	kinds    plane.Kinds
@@ -82,7 +85,7 @@ func New(c Config) *Control {
 	return &Control{
 		store: c.Store, box: c.Box, hub: c.Hub, surveyor: c.Surveyor, now: c.Now,
 		panelID: c.PanelID, panelKey: c.PanelKey, insecure: c.Insecure, log: c.Log, checker: c.Checker, seer: c.Seer, logs: c.Logs, patience: cmp.Or(c.Patience, 10*time.Second),
-		door: newDoor(c), kinds: c.Kinds, sources: c.Sources,
+		engines: c.Engines, looks: looks{last: map[string]plane.DatabaseLook{}}, door: newDoor(c), kinds: c.Kinds, sources: c.Sources,
 	}
 }
 

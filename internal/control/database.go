@@ -78,7 +78,7 @@ func (c *Control) newDatabase(ctx context.Context, tx *store.Tx, a plane.App, w 
 	}
 	d := plane.Database{
 		ID: plane.NewID(plane.PrefixDatabase), Name: w.Name, AppID: a.ID, ServerID: a.ServerID, Engine: w.Engine, Prefix: w.Prefix,
-		Revision: 1, Pool: plane.DefaultPool, State: plane.DatabaseCreating, Since: c.now().UTC(), CreatedAt: c.now().UTC(),
+		Revision: 1, Pool: plane.DefaultPool, Backups: plane.BackupPlan{Keep: plane.KeepBackups}, State: plane.DatabaseCreating, Since: c.now().UTC(), CreatedAt: c.now().UTC(),
 	}
 	if err := c.mayCreate(ctx, tx, a, d); err != nil {
 		return d, err
@@ -238,7 +238,7 @@ func viewDatabase(ctx context.Context, tx *store.Tx, d plane.Database) (Database
 	if err != nil {
 		return v, err
 	}
-	v.AppName, v.ServerName, v.Host = a.Name, s.Name, s.PrivateAddress.String()
+	v.AppName, v.ServerName, v.Host, v.NextBackup = a.Name, s.Name, s.PrivateAddress.String(), d.Backups.Next(a.Spec.Timezone()).UTC()
 	if v.Server, err = tx.DatabaseServer(ctx, d.ServerID, d.Engine); err != nil && !errors.Is(err, store.ErrNotFound) {
 		return v, err
 	}
@@ -291,7 +291,11 @@ func budget(ctx context.Context, tx *store.Tx, engine plane.DatabaseServer, serv
 		if d.AppID == more {
 			n++
 		}
-		uses = append(uses, plane.PoolUse{Pool: d.Pool, Processes: plane.ProcessesPerBackend, Backends: n})
+		processes, err := tx.Processes(ctx, d.AppID)
+		if err != nil {
+			return plane.Budget{}, err
+		}
+		uses = append(uses, plane.UsesOfPool(d.Pool, n, processes)...)
 	}
 	return plane.BudgetOf(engine, uses), nil
 }
@@ -330,7 +334,7 @@ func mayUseDatabases(ctx context.Context, tx *store.Tx, a plane.App, acknowledge
 func overBudget(d plane.Database, b plane.Budget) error {
 	return &plane.Error{
 		Code: plane.CodeConflict, Field: "acknowledge",
-		Message: fmt.Sprintf("with one more backend the databases may want %d connections, and %s takes %d (%d of %d are kept for administrators)",
+		Message: fmt.Sprintf("with one more backend, its processes counted in, the databases may want %d connections, and %s takes %d (%d of %d are kept for administrators)",
 			b.Wanted, d.Engine.Title(), b.Free, b.Kept, b.Limit),
 		Hint: fmt.Sprintf("db set %s --max-connections %d, or db set %s --pool N for what a process really opens (%d now), or --acknowledge %s",
 			d.Name, roundUp(b.Wanted+b.Kept), d.Name, d.Pool, plane.AckBudget),

@@ -38,8 +38,11 @@ func (c *Control) SetDatabase(ctx context.Context, actor plane.Actor, name strin
 }
 
 func (ch DatabaseChange) check() error {
-	if ch.MaxConnections == nil && ch.Pool == nil && ch.RequireTLS == nil {
-		return plane.Invalid("body", "names nothing to change", "give max_connections, pool or require_tls")
+	if ch.MaxConnections == nil && ch.Pool == nil && ch.RequireTLS == nil && ch.BackupSchedule == nil && ch.Keep == nil {
+		return plane.Invalid("body", "names nothing to change", "give max_connections, pool, require_tls, backup_schedule or keep")
+	}
+	if err := ch.checkBackups(); err != nil {
+		return err
 	}
 	if ch.MaxConnections != nil {
 		if err := plane.CheckMaxConnections("max_connections", *ch.MaxConnections); err != nil {
@@ -65,7 +68,8 @@ func (ch DatabaseChange) note() string {
 	if ch.RequireTLS != nil {
 		all = append(all, fmt.Sprintf("require TLS %t", *ch.RequireTLS))
 	}
-	return strings.Join(append(all, acknowledged(ch.Acknowledge)), ", ")
+	all = append(all, ch.noteBackups(), acknowledged(ch.Acknowledge))
+	return strings.Join(slices.DeleteFunc(all, func(s string) bool { return s == "" }), ", ")
 }
 
 // setDatabase writes the change and tells whether the engine must learn of it.
@@ -78,6 +82,7 @@ func (c *Control) setDatabase(ctx context.Context, tx *store.Tx, d plane.Databas
 		return false, plane.Conflict(fmt.Sprintf("%s on this server offers no TLS yet", d.Engine.Title()), "it comes with the restart that the first backend needs")
 	}
 	put(&d.Pool, ch.Pool)
+	ch.putBackups(&d.Backups, c.now().UTC())
 	if ch.RequireTLS != nil && d.RequireTLS != *ch.RequireTLS {
 		d.RequireTLS, touched = *ch.RequireTLS, true
 	}

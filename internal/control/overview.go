@@ -22,6 +22,7 @@ type AppOverview struct {
 	plane.App
 	ServerName string
 	Backends   []BackendView
+	Databases  []plane.Database // by name
 }
 
 const (
@@ -59,6 +60,14 @@ func overviewApps(ctx context.Context, tx *store.Tx, servers []plane.Server) ([]
 	if err != nil {
 		return nil, err
 	}
+	databases, err := tx.Databases(ctx)
+	if err != nil {
+		return nil, err
+	}
+	kept := map[string][]plane.Database{}
+	for _, d := range databases {
+		kept[d.AppID] = append(kept[d.AppID], d)
+	}
 	byID := map[string]plane.Server{}
 	for _, s := range servers {
 		byID[s.ID] = s
@@ -69,7 +78,7 @@ func overviewApps(ctx context.Context, tx *store.Tx, servers []plane.Server) ([]
 	}
 	views := make([]AppOverview, len(apps))
 	for i, a := range apps {
-		views[i] = AppOverview{App: a, ServerName: byID[a.ServerID].Name}
+		views[i] = AppOverview{App: a, ServerName: byID[a.ServerID].Name, Databases: kept[a.ID]}
 		for _, b := range of[a.ID] {
 			views[i].Backends = append(views[i].Backends, viewBackend(a, b, byID[b.ServerID]))
 		}

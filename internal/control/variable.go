@@ -316,7 +316,7 @@ func (c *Control) applied(ctx context.Context, tx *store.Tx, a plane.App, live p
 		return false, fmt.Errorf("read the variables of %s: %w", live.ID, err)
 	}
 	databases, err := tx.DatabasesOf(ctx, a.ID)
-	if err != nil || !slices.Equal(plane.UsesOf(databases), live.Databases) {
+	if err != nil || renewing(databases) || !slices.Equal(plane.UsesOf(databases), live.Databases) {
 		return false, err
 	}
 	return maps.Equal(wanted, got) && reflect.DeepEqual(running(a.Spec), running(live.Spec)), nil

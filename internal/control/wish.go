@@ -90,6 +90,8 @@ type DatabaseChange struct {
 	MaxConnections *int // of the whole engine
 	Pool           *int
 	RequireTLS     *bool
+	BackupSchedule *string  // as plane.ParseBackupSchedule reads it, or off
+	Keep           *int     // dumps
 	Acknowledge    []string // ids of the warnings the person has read
 }
 
@@ -205,6 +207,17 @@ type DatabaseView struct {
 	Server     plane.DatabaseServer
 	Budget     plane.Budget
 	Access     []AccessView // the primary first
+	NextBackup time.Time    // by its schedule; zero: none
+}
+
+// ServerAt names the backend that connects from the address, or nobody.
+func (v DatabaseView) ServerAt(address string) string {
+	for _, a := range v.Access {
+		if a.Address.String() == address {
+			return a.ServerName
+		}
+	}
+	return ""
 }
 
 // AccessView is one backend's way to a database.

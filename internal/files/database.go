@@ -35,6 +35,9 @@ type Grant struct {
 	Role       string // also the database
 	Addresses  []netip.Addr
 	RequireTLS bool
+	Login      string // who signs in; empty: the role itself
+	Other      string // the other login there may be; empty: there never was one
+	Both       bool   // while a password is changed, the other signs in as well
 }
 
 const maxRole = 3 + 24
@@ -49,6 +52,14 @@ func checkRole(field, role string) error {
 func (g Grant) check() error {
 	if err := checkRole("role", g.Role); err != nil {
 		return err
+	}
+	for _, login := range g.logins() {
+		if login != g.Role && login != second(g.Role) {
+			return refuse("login", "must be the role or its second login")
+		}
+	}
+	if g.Both && g.Other == "" || g.Other == g.login() {
+		return refuse("other", "must be another login than the one in use")
 	}
 	for _, a := range g.Addresses {
 		if !a.IsValid() || a.Zone() != "" || a.Is4In6() || a.IsUnspecified() || a.IsMulticast() {
@@ -71,10 +82,14 @@ func PostgreSQLAccess(grants []Grant) ([]byte, error) {
 		if g.RequireTLS {
 			kind = "hostssl"
 		}
-		for _, a := range g.Addresses {
-			fmt.Fprintf(&out, "%s %s %s %s/%d scram-sha-256\n", kind, g.Role, g.Role, a, a.BitLen())
+		for _, login := range g.logins() {
+			if g.signsIn(login) {
+				for _, a := range g.Addresses {
+					fmt.Fprintf(&out, "%s %s %s %s/%d scram-sha-256\n", kind, g.Role, login, a, a.BitLen())
+				}
+			}
+			fmt.Fprintf(&out, "host all %s all reject\nlocal all %s reject\n", login, login)
 		}
-		fmt.Fprintf(&out, "host all %s all reject\nlocal all %s reject\n", g.Role, g.Role)
 	}
 	return []byte(out.String()), nil
 }
@@ -146,6 +161,8 @@ func scramVerifier(password string, salt []byte) (string, error) {
 	return fmt.Sprintf("SCRAM-SHA-256$%d:%s$%s:%s", rounds, encode(salt), encode(stored[:]), encode(keyed("Server Key"))), nil
 }
 
+const verifierRule = `SCRAM-SHA-256\$[0-9]+:[A-Za-z0-9+/=]+\$[A-Za-z0-9+/=]+:[A-Za-z0-9+/=]+`
+
 // nativeHash is what MariaDB keeps of a password.
 func nativeHash(password string) string {
 	once := sha1.Sum([]byte(password))
@@ -167,18 +184,18 @@ func PostgreSQLScript(g Grant, verifier string) ([]byte, error) {
 	if err := g.check(); err != nil {
 		return nil, err
 	}
-	if verifier != "" && !matches(`SCRAM-SHA-256\$[0-9]+:[A-Za-z0-9+/=]+\$[A-Za-z0-9+/=]+:[A-Za-z0-9+/=]+`, verifier) {
+	if verifier != "" && !matches(verifierRule, verifier) {
 		return nil, refuse("verifier", "must be a SCRAM-SHA-256 verifier")
 	}
 	var out strings.Builder
 	r := g.Role
 	fmt.Fprintf(&out, "SELECT 'CREATE ROLE %s LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '%s') \\gexec\n", r, r)
 	if verifier != "" {
-		fmt.Fprintf(&out, "ALTER ROLE %s PASSWORD '%s';\n", r, verifier)
+		fmt.Fprintf(&out, "ALTER ROLE %s PASSWORD '%s';\n", g.login(), verifier)
 	}
 	fmt.Fprintf(&out, "SELECT 'CREATE DATABASE %s OWNER %s TEMPLATE template0 ENCODING ''UTF8'' LC_COLLATE ''C.UTF-8'' LC_CTYPE ''C.UTF-8''' WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '%s') \\gexec\n", r, r, r)
 	fmt.Fprintf(&out, "REVOKE ALL ON DATABASE %s FROM PUBLIC;\n", r)
-	fmt.Fprintf(&out, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = '%s' AND client_addr IS NOT NULL AND host(client_addr) NOT IN (%s) \\g /dev/null\n", r, quoted(g.Addresses))
+	fmt.Fprintf(&out, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename IN ('%s') AND client_addr IS NOT NULL AND host(client_addr) NOT IN (%s) \\g /dev/null\n", strings.Join(g.logins(), "', '"), quoted(g.Addresses))
 	return []byte(out.String()), nil
 }
 
@@ -192,8 +209,8 @@ func quoted(all []netip.Addr) string {
 }
 
 // MariaDBScript gives the SQL that makes a database and an account for each address, with one
-// password, and takes away the accounts of all others. The name in a grant is a pattern: its _
-// must stand for itself.
+// password, and takes away the accounts of all other addresses. The name in a grant is a pattern:
+// its _ must stand for itself.
 func MariaDBScript(g Grant, password string) ([]byte, error) {
 	if err := g.check(); err != nil {
 		return nil, err
@@ -201,25 +218,40 @@ func MariaDBScript(g Grant, password string) ([]byte, error) {
 	if err := checkPassword(password); err != nil {
 		return nil, err
 	}
+	var out strings.Builder
+	fmt.Fprintf(&out, "CREATE DATABASE IF NOT EXISTS `%s` CHARACTER SET utf8mb4;\n", g.Role)
+	g.accounts(&out, g.login(), password)
+	fmt.Fprintf(&out, "SET @gone = (SELECT GROUP_CONCAT(QUOTE(User), '@', QUOTE(Host)) FROM mysql.user WHERE User IN ('%s') AND Host NOT IN ('%s'));\n",
+		strings.Join(g.logins(), "', '"), strings.Join(g.hosts(), "', '"))
+	out.WriteString("EXECUTE IMMEDIATE IF(@gone IS NULL, 'DO 0', CONCAT('DROP USER ', @gone));\n")
+	return []byte(out.String()), nil
+}
+
+// hosts are where MariaDB's accounts of a login are from.
+func (g Grant) hosts() []string {
 	hosts := []string{"localhost"}
 	for _, a := range g.Addresses {
 		hosts = append(hosts, a.String())
 	}
-	var out strings.Builder
-	r, pattern, hash := g.Role, strings.ReplaceAll(g.Role, "_", `\_`), nativeHash(password)
-	fmt.Fprintf(&out, "CREATE DATABASE IF NOT EXISTS `%s` CHARACTER SET utf8mb4;\n", r)
-	for _, h := range hosts {
+	return hosts
+}
+
+// accounts writes the accounts of one login with its password.
+func (g Grant) accounts(out *strings.Builder, login, password string) {
+	pattern, hash := strings.ReplaceAll(g.Role, "_", `\_`), nativeHash(password)
+	unlock := ""
+	if g.Other != "" {
+		unlock = " ACCOUNT UNLOCK"
+	}
+	for _, h := range g.hosts() {
 		require := "NONE"
 		if g.RequireTLS && h != "localhost" {
 			require = "SSL"
 		}
-		fmt.Fprintf(&out, "CREATE USER IF NOT EXISTS '%s'@'%s' IDENTIFIED BY PASSWORD '%s';\n", r, h, hash)
-		fmt.Fprintf(&out, "ALTER USER '%s'@'%s' IDENTIFIED BY PASSWORD '%s' REQUIRE %s;\n", r, h, hash, require)
-		fmt.Fprintf(&out, "GRANT ALL PRIVILEGES ON `%s`.* TO '%s'@'%s';\n", pattern, r, h)
+		fmt.Fprintf(out, "CREATE USER IF NOT EXISTS '%s'@'%s' IDENTIFIED BY PASSWORD '%s';\n", login, h, hash)
+		fmt.Fprintf(out, "ALTER USER '%s'@'%s' IDENTIFIED BY PASSWORD '%s' REQUIRE %s%s;\n", login, h, hash, require, unlock)
+		fmt.Fprintf(out, "GRANT ALL PRIVILEGES ON `%s`.* TO '%s'@'%s';\n", pattern, login, h)
 	}
-	fmt.Fprintf(&out, "SET @gone = (SELECT GROUP_CONCAT(QUOTE(User), '@', QUOTE(Host)) FROM mysql.user WHERE User = '%s' AND Host NOT IN ('%s'));\n", r, strings.Join(hosts, "', '"))
-	out.WriteString("EXECUTE IMMEDIATE IF(@gone IS NULL, 'DO 0', CONCAT('DROP USER ', @gone));\n")
-	return []byte(out.String()), nil
 }
 
 // PostgreSQLDrop gives the SQL that takes a role and its database away.

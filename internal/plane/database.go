@@ -72,18 +72,23 @@ type Database struct {
 	ServerID   string // the app's primary
 	Engine     Engine
 	Prefix     string // of its variables; empty for an app's first
-	Password   []byte // sealed
-	Revision   int64  // counts up with each change of what its variables hold
+	Password   []byte // sealed; of the login in use
+	Second     bool   // the second of its logins is in use
+	Next       []byte // sealed password of the other login, made for the next deployment; empty: none
+	Former     []byte // sealed password of the other login, still valid for processes that were started with it; empty: none
+	PasswordAt time.Time
+	Revision   int64 // counts up with each change of what its variables hold
 	RequireTLS bool
 	Pool       int // connections one process may open, by the person's word
 	State      DatabaseState
 	Reason     string
 	Since      time.Time
 	Stranger   Proof // how somebody who may not connect fared
+	Backups    BackupPlan
 	CreatedAt  time.Time
 }
 
-// Role is the name of both the database in its engine and its role.
+// Role is the name of both the database in its engine and the role it belongs to.
 func (d Database) Role() string { return "sp_" + strings.ReplaceAll(d.Name, "-", "_") }
 
 // Usable tells whether the app's processes get its variables.
@@ -225,7 +230,7 @@ func (d Database) Variables(c Connection) (hard, soft map[string]string) {
 		d.Named("DB_HOST"):       c.Host.String(),
 		d.Named("DB_PORT"):       strconv.Itoa(c.Port),
 		d.Named("DB_DATABASE"):   d.Role(),
-		d.Named("DB_USERNAME"):   d.Role(),
+		d.Named("DB_USERNAME"):   d.Login(),
 		d.Named("DB_PASSWORD"):   c.Password,
 		d.Named("DATABASE_URL"):  d.url(c),
 	}
@@ -250,7 +255,7 @@ func (d Database) url(c Connection) string {
 		query = "?sslmode=verify-full&sslrootcert=" + c.CA
 	}
 	at := netip.AddrPortFrom(c.Host, uint16(c.Port)).String()
-	return scheme + "://" + d.Role() + ":" + percent(c.Password) + "@" + at + "/" + d.Role() + query
+	return scheme + "://" + d.Login() + ":" + percent(c.Password) + "@" + at + "/" + d.Role() + query
 }
 
 func percent(text string) string {
@@ -269,8 +274,7 @@ type Budget struct {
 // Over tells whether connections could run out. A limit nobody has seen is never over.
 func (b Budget) Over() bool { return b.Limit > 0 && b.Wanted > b.Free }
 
-// BudgetOf adds up what backends may open: each runs one process, and during a
-// deployment two, the old and the new.
+// BudgetOf adds up what an app's backends and processes may open.
 func BudgetOf(s DatabaseServer, uses []PoolUse) Budget {
 	b := Budget{Limit: s.MaxConnections, Kept: s.Reserved}
 	if s.WantedMax > 0 {
@@ -286,6 +290,24 @@ func BudgetOf(s DatabaseServer, uses []PoolUse) Budget {
 // PoolUse is one database's share of a budget.
 type PoolUse struct {
 	Pool, Processes, Backends int
+}
+
+// UsesOfPool lists what may open connections to a database: on each backend the app's
+// own process, and its workers and cron entries on one backend or on all.
+func UsesOfPool(pool, backends int, processes []Process) []PoolUse {
+	all := PoolUse{pool, ProcessesPerBackend, backends}
+	one := PoolUse{pool, 0, 1}
+	for _, p := range processes {
+		n := max(p.Count, 1) // a cron entry runs once at a time
+		switch {
+		case p.Removing:
+		case p.On == OnAll:
+			all.Processes += n
+		default:
+			one.Processes += n
+		}
+	}
+	return []PoolUse{all, one}
 }
 
 // ProcessesPerBackend counts a deployment's moment, when the old slot drains

@@ -17,6 +17,7 @@ type Guest struct {
 	Password  string
 	Addresses []netip.Addr // as the engine's server sees them; loopback among them
 	Fresh     bool         // its password is new to the engine
+	Other     string       // password of its other login, while that signs in as well
 	Gone      bool         // it goes away
 }
 
@@ -50,9 +51,10 @@ type engineSpec struct {
 }
 
 type guestSpec struct {
-	ID   string `json:"id"`
-	Role string `json:"role"`
-	SQL  string `json:"sql"`
+	ID     string `json:"id"`
+	Role   string `json:"role"`
+	Second string `json:"second"` // its other login, or empty where there never was one
+	SQL    string `json:"sql"`
 }
 
 // Engine brings a database engine to the state: installed if it is not there,
@@ -123,7 +125,12 @@ func engineConf(s plane.DatabaseServer, private netip.Addr) map[string]string {
 }
 
 func grant(g Guest) files.Grant {
-	return files.Grant{Role: g.Database.Role(), Addresses: g.Addresses, RequireTLS: g.Database.RequireTLS}
+	d := g.Database
+	out := files.Grant{Role: d.Role(), Addresses: g.Addresses, RequireTLS: d.RequireTLS, Login: d.Login(), Both: g.Other != ""}
+	if d.HasSecond() {
+		out.Other = d.OtherLogin()
+	}
+	return out
 }
 
 func (s *engineSpec) take(g Guest) error {
@@ -132,6 +139,9 @@ func (s *engineSpec) take(g Guest) error {
 		return err
 	}
 	guest := guestSpec{ID: g.Database.ID, Role: g.Database.Role(), SQL: string(sql)}
+	if g.Database.HasSecond() {
+		guest.Second = g.Database.Logins()[1]
+	}
 	if g.Gone {
 		s.Gone = append(s.Gone, guest)
 	} else {
@@ -141,22 +151,54 @@ func (s *engineSpec) take(g Guest) error {
 }
 
 func guestSQL(g Guest) ([]byte, error) {
-	postgres := g.Database.Engine == plane.PostgreSQL
 	switch {
-	case g.Gone && postgres:
-		return files.PostgreSQLDrop(g.Database.Role())
 	case g.Gone:
-		return files.MariaDBDrop(g.Database.Role())
-	case !postgres:
-		return files.MariaDBScript(grant(g), g.Password)
-	case !g.Fresh:
-		return files.PostgreSQLScript(grant(g), "")
+		return dropSQL(g.Database)
+	case g.Database.Engine == plane.PostgreSQL:
+		return postgresSQL(g)
 	}
-	verifier, err := files.ScramVerifier(g.Password)
+	own, err := files.MariaDBScript(grant(g), g.Password)
 	if err != nil {
 		return nil, err
 	}
-	return files.PostgreSQLScript(grant(g), verifier)
+	other, err := files.MariaDBLogins(grant(g), g.Other)
+	return append(own, other...), err
+}
+
+func dropSQL(d plane.Database) ([]byte, error) {
+	drop, dropSecond := files.PostgreSQLDrop, files.PostgreSQLDropSecond
+	if d.Engine == plane.MariaDB {
+		drop, dropSecond = files.MariaDBDrop, files.MariaDBDropSecond
+	}
+	out, err := drop(d.Role())
+	if err != nil || !d.HasSecond() {
+		return out, err
+	}
+	also, err := dropSecond(d.Role())
+	return append(out, also...), err
+}
+
+// postgresSQL tells PostgreSQL a password only where it is new: what it keeps of
+// one differs each time.
+func postgresSQL(g Guest) ([]byte, error) {
+	var verifier, otherVerifier string
+	var err error
+	if g.Fresh {
+		if verifier, err = files.ScramVerifier(g.Password); err != nil {
+			return nil, err
+		}
+	}
+	if g.Other != "" && len(g.Database.Next) > 0 {
+		if otherVerifier, err = files.ScramVerifier(g.Other); err != nil {
+			return nil, err
+		}
+	}
+	own, err := files.PostgreSQLScript(grant(g), verifier)
+	if err != nil {
+		return nil, err
+	}
+	other, err := files.PostgreSQLLogins(grant(g), otherVerifier)
+	return append(own, other...), err
 }
 
 // Supply is a database whose variables a slot's process gets.

@@ -85,15 +85,23 @@ func (j *job) openDatabases(ctx context.Context, c crew, s recipe.Seat, restart 
 // loginLimit bounds one attempt to sign in.
 const loginLimit = 8 * time.Second
 
-// login is one attempt from a seat's or a stranger's place.
+// credentials are a name and a password to sign in with.
+type credentials struct{ name, password string }
+
+// login is one attempt from a seat's or a stranger's place, with what the
+// database's processes are given.
 func (j *job) login(ctx context.Context, from plane.Server, d plane.Database, at netip.AddrPort, encrypted bool) (plane.Proof, error) {
 	password, err := j.password(d)
 	if err != nil {
 		return plane.Proof{}, err
 	}
+	return j.loginAs(ctx, from, d, credentials{d.Login(), password}, at, encrypted)
+}
+
+func (j *job) loginAs(ctx context.Context, from plane.Server, d plane.Database, c credentials, at netip.AddrPort, encrypted bool) (plane.Proof, error) {
 	l := probe.Login{
 		From: recipe.Target(from), FromName: from.Name, Engine: d.Engine, Address: at,
-		Role: d.Role(), Database: d.Role(), Password: password, Timeout: loginLimit,
+		Role: c.name, Database: d.Role(), Password: c.password, Timeout: loginLimit,
 	}
 	if encrypted {
 		ours, err := j.authority(ctx)
@@ -349,11 +357,14 @@ func (j *job) closeDatabases(ctx context.Context, c crew, s recipe.Seat) error {
 	if err != nil || len(all) == 0 {
 		return err
 	}
-	err = j.shut(ctx, c, s, all)
+	unseen, err := j.shut(ctx, c, s, all)
 	for _, d := range all {
 		line := plane.ReceiptLine{Server: s.Server.Name, What: "access to database " + d.Name, Done: err == nil}
-		if err != nil {
+		switch {
+		case err != nil:
 			line.Detail = firstLine(err.Error())
+		case slices.Contains(unseen, d.Name):
+			line.Detail = "the backend could not be reached: it may still know the password; db rotate-password " + d.Name
 		}
 		j.note(line)
 	}
@@ -363,39 +374,44 @@ func (j *job) closeDatabases(ctx context.Context, c crew, s recipe.Seat) error {
 	return nil
 }
 
-func (j *job) shut(ctx context.Context, c crew, s recipe.Seat, all []plane.Database) error {
+// shut also names the databases of which it could not be tried from the backend's
+// place whether they refuse it.
+func (j *job) shut(ctx context.Context, c crew, s recipe.Seat, all []plane.Database) (unseen []string, err error) {
 	for _, e := range enginesOf(all) {
 		if err := j.bringEngine(ctx, c.primary().Server, e, engineOrder{}); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	var errs []error
 	for _, d := range all {
-		errs = append(errs, j.proveShut(ctx, c, s, d))
+		tried, err := j.proveShut(ctx, c, s, d)
+		if errs = append(errs, err); err == nil && !tried {
+			unseen = append(unseen, d.Name)
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
-		return err
+		return nil, err
 	}
-	return j.Store.Write(ctx, func(tx *store.Tx) error { return tx.DeleteAccess(ctx, s.Backend.ID) })
+	return unseen, j.Store.Write(ctx, func(tx *store.Tx) error { return tx.DeleteAccess(ctx, s.Backend.ID) })
 }
 
-func (j *job) proveShut(ctx context.Context, c crew, s recipe.Seat, d plane.Database) error {
+func (j *job) proveShut(ctx context.Context, c crew, s recipe.Seat, d plane.Database) (tried bool, err error) {
 	engine, err := j.engineOf(ctx, d)
 	if err != nil {
-		return err
+		return false, err
 	}
 	proof, err := j.tryStranger(ctx, d, engine, s.Server, c.primary().Server)
 	switch {
 	case err != nil:
-		return err
+		return false, err
 	case proof.Verdict == plane.Pass:
-		return fmt.Errorf("%s can still sign in to database %s", s.Server.Name, d.Name)
+		return true, fmt.Errorf("%s can still sign in to database %s", s.Server.Name, d.Name)
 	case proof.Verdict == plane.Fail:
 		j.say(s.Server.Name, "is refused by database %s: %s", d.Name, proof.Answer)
-	default:
-		j.say(s.Server.Name, "may not connect to database %s any more; not tried from there: %s", d.Name, proof.Answer)
+		return true, nil
 	}
-	return nil
+	j.say(s.Server.Name, "may not connect to database %s any more; not tried from there: %s", d.Name, proof.Answer)
+	return false, nil
 }
 
 // supplies lists what a slot's process gets of its app's databases.

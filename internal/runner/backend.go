@@ -117,11 +117,9 @@ func (a *addition) preflight(ctx context.Context) error {
 	if _, err := a.measure(ctx, a.seat.Server, primary); err != nil {
 		return err
 	}
+	a.weighWay(ctx, a.seat.Server, primary)
 	return a.keepSeen(ctx, seen)
 }
-
-// slowWay is from when on the way between two servers is told as a cost.
-const slowWay = 5 * time.Millisecond
 
 // measure connects from one server to the other's private address and asks the
 // other what it saw.
@@ -134,9 +132,6 @@ func (j *job) measure(ctx context.Context, from, to plane.Server) (netip.Addr, e
 			from.Name, to.Name, to.PrivateAddress, err, to.PrivateAddress)
 	}
 	j.say(to.Name, "sees %s as %s, round trip %s", from.Name, s.Address, s.RTT.Round(10*time.Microsecond))
-	if s.RTT > slowWay {
-		j.say(to.Name, "warning: each question from %s waits %s for its answer, a database's too; servers of one region or data centre are nearer", from.Name, s.RTT.Round(100*time.Microsecond))
-	}
 	if isPublic(s.Address) || isPublic(to.PrivateAddress) {
 		j.say(to.Name, "warning: traffic between %s and %s crosses a public network", from.Name, to.Name)
 	}

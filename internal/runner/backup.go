@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/serverplane/serverplane/internal/plane"
@@ -25,8 +26,8 @@ func (b *backup) do(ctx context.Context) error {
 	}
 	err := b.Store.Read(ctx, func(tx *store.Tx) error {
 		all, err := tx.Backups(ctx, b.db.ID)
-		if len(all) >= plane.KeepBackups {
-			b.drop = all[plane.KeepBackups-1:]
+		if keep := b.db.Backups.Keep; len(all) >= keep {
+			b.drop = all[keep-1:]
 		}
 		return err
 	})
@@ -80,7 +81,23 @@ func (b *backup) done(ctx context.Context, tx *store.Tx) error {
 			return err
 		}
 	}
-	return tx.CreateBackup(ctx, b.made)
+	if err := tx.CreateBackup(ctx, b.made); err != nil {
+		return err
+	}
+	return tx.SetBackupTrouble(ctx, b.db.ID, "", b.Now().UTC())
+}
+
+// failed keeps why there is no dump, where db show tells of it.
+func (b *backup) failed(ctx context.Context, tx *store.Tx, state plane.RunState, reason string) error {
+	a, err := b.args()
+	if err != nil {
+		return err
+	}
+	err = tx.SetBackupTrouble(ctx, a.Database, string(state)+": "+reason, b.Now().UTC())
+	if errors.Is(err, store.ErrNotFound) {
+		return nil // removed since
+	}
+	return err
 }
 
 // undo stops a dump that is under way, by its unit's name.
@@ -136,3 +153,5 @@ func (r *restoration) do(ctx context.Context) error {
 }
 
 func (r *restoration) done(context.Context, *store.Tx) error { return nil }
+
+func (r *restoration) failed(context.Context, *store.Tx, plane.RunState, string) error { return nil }

@@ -27,6 +27,7 @@ type deployment struct {
 	previous plane.Slot       // its slot, or empty
 	reverted bool
 	versions map[string]string // of the kind's runtime, by the server's name; none after an interruption
+	stale    bool              // processes could not be started anew: some may run as before
 }
 
 func (d *deployment) do(ctx context.Context) error {
@@ -145,6 +146,9 @@ func (d *deployment) prepare(ctx context.Context) error {
 		return err
 	}
 	if err := d.fetch(ctx); err != nil {
+		return err
+	}
+	if err := d.renewPasswords(ctx); err != nil {
 		return err
 	}
 	if err := d.begin(ctx); err != nil {

@@ -142,6 +142,9 @@ func (j *job) guests(ctx context.Context, tx *store.Tx, serverID string, e plane
 		if g.Password, err = j.password(d); err != nil {
 			return nil, err
 		}
+		if g.Other, err = j.otherPassword(d); err != nil {
+			return nil, err
+		}
 		if g.Addresses, err = addressesOf(ctx, tx, d); err != nil {
 			return nil, err
 		}
@@ -150,8 +153,11 @@ func (j *job) guests(ctx context.Context, tx *store.Tx, serverID string, e plane
 	return out, nil
 }
 
-func (r *Runner) password(d plane.Database) (string, error) {
-	raw, err := r.Box.Unseal(d.Password, plane.SealDatabase(d.ID))
+func (r *Runner) password(d plane.Database) (string, error) { return r.opened(d, d.Password) }
+
+// opened opens one of the database's sealed passwords.
+func (r *Runner) opened(d plane.Database, sealed []byte) (string, error) {
+	raw, err := r.Box.Unseal(sealed, plane.SealDatabase(d.ID))
 	if err != nil {
 		return "", fmt.Errorf("open the password of %s: %w", d.Name, err)
 	}

@@ -182,6 +182,7 @@ func (d *deployment) renewProcesses(ctx context.Context) error {
 	if err == nil || errors.Is(err, errLost) {
 		return err
 	}
+	d.stale = true
 	if ctx.Err() == nil {
 		d.error(fmt.Errorf("processes were not started anew: %w", err))
 	}

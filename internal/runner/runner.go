@@ -92,6 +92,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	all.Go(func() { r.steerer.run(ctx) })
 	all.Go(func() { r.watchLeases(ctx) })
 	all.Go(func() { r.watchStrays(ctx) })
+	all.Go(func() { r.watchSchedules(ctx) })
 	for range r.Parallel {
 		all.Go(func() { r.work(ctx) })
 	}

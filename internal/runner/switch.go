@@ -255,8 +255,9 @@ func (d *deployment) endOldSlot(ctx context.Context) error {
 			return err
 		}
 		d.say("", "the deployment is live, but tidying up after it failed; the next deployment tidies again: %v", err)
+		return nil
 	}
-	return nil
+	return d.endPasswords(ctx)
 }
 
 // atBoot enables or disables a slot for the next boot. The new one is enabled

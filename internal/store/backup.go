@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"github.com/serverplane/serverplane/internal/plane"
 )
@@ -31,4 +32,17 @@ func (t *Tx) Backups(ctx context.Context, databaseID string) ([]plane.Backup, er
 // DeleteBackup forgets a dump that is on its server no more.
 func (t *Tx) DeleteBackup(ctx context.Context, id string) error {
 	return t.change(ctx, "backup", id, `DELETE FROM database_backups WHERE id = $1`, id)
+}
+
+// BackupAsked says that the database's dump that was due since was has been queued; ErrNotFound
+// means that somebody else was faster.
+func (t *Tx) BackupAsked(ctx context.Context, databaseID string, was, now time.Time) error {
+	return t.change(ctx, "database", databaseID, `UPDATE databases SET due_since = $3 WHERE id = $1 AND due_since = $2 AND state = 'ready'`,
+		databaseID, micros(was), micros(now))
+}
+
+// SetBackupTrouble keeps why the database's last dump came to nothing, or empty
+// that it did not.
+func (t *Tx) SetBackupTrouble(ctx context.Context, databaseID, reason string, at time.Time) error {
+	return t.change(ctx, "database", databaseID, `UPDATE databases SET trouble = $2, trouble_at = $3 WHERE id = $1`, databaseID, reason, micros(at))
 }

@@ -2,7 +2,7 @@
 
 import contextlib
 
-ROLE_RULE = re.compile(r"sp_[a-z][a-z0-9_]{0,23}")
+ROLE_RULE = re.compile(r"sp2?_[a-z][a-z0-9_]{0,23}")
 FOLDER = "/etc/serverplane/database"
 
 

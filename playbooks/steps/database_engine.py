@@ -2,7 +2,7 @@
 
 SPEC: engine, generation (an older one than was in force last changes nothing), private (address), open (listen there), restart (a
 person agreed to one), max_connections (0: as it is), certificate, key, ca, conf {as_is, open, fresh}, access (our lines of pg_hba.conf),
-databases ([{id, role, sql, create}]), gone ([{id, role, sql}]), rules ([{from, to, ports}]), firewall (false: it is left).
+databases ([{id, role, second (its other login, or empty), sql}]), gone (likewise), rules ([{from, to, ports}]), firewall (false: it is left).
 Prints "learned: {...}": what the engine is now.
 """
 
@@ -104,20 +104,27 @@ def refuse_foreign(known):
     """A role or a database of that name which ServerPlane did not make is somebody else's."""
     there = ENGINE.roles()
     for d in SPEC["databases"]:
-        if check_role(d["role"]) in there and known.get(d["role"]) != d["id"]:
-            fail("%s has a role or a database %s already, which is not ServerPlane's; choose another name" % (ENGINE.title, d["role"]))
+        for name in names_of(d):
+            if name in there and known.get(name) != d["id"]:
+                fail("%s has a role or a database %s already, which is not ServerPlane's; choose another name" % (ENGINE.title, name))
+
+
+def names_of(d):
+    return [check_role(name) for name in (d["role"], d.get("second")) if name]
 
 
 def make_roles(kept):
     for d in SPEC["databases"]:
-        if d["role"] not in kept["roles"]:
-            kept["roles"][d["role"]] = d["id"]
+        new = {name: d["id"] for name in names_of(d) if name not in kept["roles"]}
+        if new:
+            kept["roles"].update(new)
             write(RECORD, json.dumps(kept, indent=2) + "\n", 0o600, quiet=True)
         ENGINE.sql(d["sql"])
     for d in SPEC["gone"]:
         if kept["roles"].get(check_role(d["role"])) == d["id"]:
             ENGINE.sql(d["sql"])
-            del kept["roles"][d["role"]]
+            for name in names_of(d):
+                kept["roles"].pop(name, None)
             changed("removed the database and the role " + d["role"])
 
 

@@ -13,6 +13,7 @@ func database(name, appID string) plane.Database {
 	return plane.Database{
 		ID: "dbs_" + name, Name: name, AppID: appID, ServerID: "srv_s1", Engine: plane.PostgreSQL, Password: []byte{0, 255},
 		Revision: 1, RequireTLS: true, Pool: 10, State: plane.DatabaseCreating, Reason: "new", Since: day, CreatedAt: day,
+		Backups: plane.BackupPlan{Keep: plane.KeepBackups},
 	}
 }
 
@@ -55,7 +56,20 @@ func databases(k kit) {
 	byID := func() plane.Database {
 		return get(k, func(ctx context.Context, tx *store.Tx) (plane.Database, error) { return tx.Database(ctx, first.ID) })
 	}
+	first.Second, first.Next, first.Former, first.PasswordAt = true, []byte{1, 0}, []byte{0, 2}, day
+	first.Backups = plane.BackupPlan{Schedule: "daily@03:00", Keep: 14, DueSince: day, Trouble: "failed", At: day.Add(time.Hour)}
+	k.write(func(ctx context.Context, tx *store.Tx) error { return tx.UpdateDatabase(ctx, first) })
 	same(k, "updated", byID(), first)
+	asked := func(ctx context.Context, tx *store.Tx) error {
+		return tx.BackupAsked(ctx, first.ID, day, day.Add(2*time.Hour))
+	}
+	k.write(asked)
+	k.missing(asked) // somebody else was faster
+	first.Backups.DueSince, first.Backups.Trouble, first.Backups.At = day.Add(2*time.Hour), "", day.Add(3*time.Hour)
+	k.write(func(ctx context.Context, tx *store.Tx) error {
+		return tx.SetBackupTrouble(ctx, first.ID, "", first.Backups.At)
+	})
+	same(k, "asked for", byID(), first)
 	first.State, first.Reason, first.Since, first.Stranger = plane.DatabaseRemoving, "going", day.Add(time.Minute), plane.Proof{}
 	k.write(func(ctx context.Context, tx *store.Tx) error {
 		if err := tx.SetStranger(ctx, first.ID, first.Stranger); err != nil {

@@ -23,9 +23,10 @@ import (
 )
 
 // Postgres is a PostgreSQL server of this test process, with its data in a
-// temporary folder and no port: only the Unix socket in that folder.
+// temporary folder and no port unless it is told one: only the Unix socket in that folder.
 type Postgres struct {
 	folder    string
+	settings  []string
 	process   *os.Process
 	ended     chan struct{}
 	mu        sync.Mutex
@@ -34,8 +35,9 @@ type Postgres struct {
 }
 
 // StartPostgres starts Debian's PostgreSQL; call it from TestMain and Stop it
-// at the end. If the test process dies before that, the kernel ends the server.
-func StartPostgres() (*Postgres, error) {
+// at the end. If the test process dies before that, the kernel ends the server. Settings
+// are of the form name=value and win over its own.
+func StartPostgres(settings ...string) (*Postgres, error) {
 	programs, err := postgresPrograms()
 	if err != nil {
 		return nil, err
@@ -44,7 +46,7 @@ func StartPostgres() (*Postgres, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make folder for postgres: %w", err)
 	}
-	p := &Postgres{folder: folder, ended: make(chan struct{})}
+	p := &Postgres{folder: folder, settings: settings, ended: make(chan struct{})}
 	if err := p.start(programs); err != nil {
 		return nil, errors.Join(err, p.Stop())
 	}
@@ -75,6 +77,9 @@ func (p *Postgres) start(programs string) error {
 	server := exec.Command(filepath.Join(programs, "postgres"), "-D", data, "-k", p.folder, "-c", "listen_addresses=",
 		"-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "max_connections=200",
 		"-c", "autovacuum=off")
+	for _, s := range p.settings {
+		server.Args = append(server.Args, "-c", s)
+	}
 	server.Dir = p.folder
 	server.SysProcAttr = &syscall.SysProcAttr{Credential: as, Setpgid: true, Pdeathsig: syscall.SIGQUIT}
 	return p.run(server)
@@ -146,6 +151,9 @@ func awaitReady(log interface{ Read([]byte) (int, error) }) error {
 	}
 	return fmt.Errorf("it ended: %s", said.String())
 }
+
+// Folder is where its socket and, under data, its configuration are.
+func (p *Postgres) Folder() string { return p.folder }
 
 // Stop ends the server and removes its data.
 func (p *Postgres) Stop() error {

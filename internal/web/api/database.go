@@ -1,7 +1,9 @@
 package api
 
 import (
+	"cmp"
 	"context"
+	"time"
 
 	"github.com/serverplane/serverplane/client"
 	"github.com/serverplane/serverplane/internal/auth"
@@ -16,6 +18,8 @@ type DatabaseVerbs interface {
 	Database(ctx context.Context, actor plane.Actor, name string) (control.DatabaseView, error)
 	SetDatabase(ctx context.Context, actor plane.Actor, name string, ch control.DatabaseChange) (*plane.Run, error)
 	RemoveDatabase(ctx context.Context, actor plane.Actor, name string) (plane.Run, error)
+	RotatePassword(ctx context.Context, actor plane.Actor, name string) (plane.Run, error)
+	LookAtDatabase(ctx context.Context, actor plane.Actor, name string, limit time.Duration) (plane.DatabaseLook, error)
 	BackupVerbs
 }
 
@@ -45,9 +49,10 @@ type databasesOutput struct{ Body client.List[client.Database] }
 func (a *API) routeDatabases() {
 	register(a, auth.DatabaseWrite, post("/databases", "Makes a database for an app on its primary and opens it to the app's backends.", 202), a.createDatabase)
 	register(a, auth.DatabaseRead, get("/databases", "All databases."), a.databases)
-	register(a, auth.DatabaseRead, get("/databases/{name}", "One database: who may connect, and how that was proven."), a.database)
+	register(a, auth.DatabaseRead, get("/databases/{name}", "One database: who may connect, how that was proven, and what its engine says now."), a.database)
 	register(a, auth.DatabaseWrite, patch("/databases/{name}", "Changes a database's settings (202 where the engine must learn of it, else 200).", 202), a.changeDatabase)
 	register(a, auth.DatabaseWrite, remove("/databases/{name}", "Removes a database after a last dump; the Run's receipt names it.", 202), a.removeDatabase)
+	register(a, auth.DatabaseWrite, post("/databases/{name}/rotate-password", "Makes a new password; the Run is the deployment that starts the app's processes with it.", 202), a.rotatePassword)
 	register(a, auth.DatabaseWrite, post("/databases/{name}/backups", "Dumps a database on its server.", 202), a.backupDatabase)
 	register(a, auth.DatabaseRead, get("/databases/{name}/backups", "A database's dumps, newest first."), a.backups)
 	register(a, auth.DatabaseWrite, post("/databases/{name}/backups/{backup}/restore", "Brings a dump back, after a dump of what is there now.", 202), a.restoreDatabase)
@@ -67,6 +72,14 @@ func (a *API) changeDatabase(ctx context.Context, actor plane.Actor, in *databas
 
 func (a *API) removeDatabase(ctx context.Context, actor plane.Actor, in *NamePath) (*workOutput, error) {
 	run, err := a.control.RemoveDatabase(ctx, actor, in.Name)
+	if err != nil {
+		return nil, err
+	}
+	return a.work(ctx, actor, run)
+}
+
+func (a *API) rotatePassword(ctx context.Context, actor plane.Actor, in *NamePath) (*workOutput, error) {
+	run, err := a.control.RotatePassword(ctx, actor, in.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +129,34 @@ func (a *API) databases(ctx context.Context, actor plane.Actor, in *databasesInp
 
 func (a *API) database(ctx context.Context, actor plane.Actor, in *NamePath) (*databaseOutput, error) {
 	v, err := a.control.Database(ctx, actor, in.Name)
-	return &databaseOutput{Body: wireDatabase(v)}, err
+	if err != nil {
+		return nil, err
+	}
+	look, err := a.control.LookAtDatabase(ctx, actor, in.Name, lookLimit)
+	if err != nil {
+		return nil, err
+	}
+	body := wireDatabase(v)
+	body.Now = wireLook(v, look)
+	return &databaseOutput{Body: body}, nil
+}
+
+// lookLimit is how long an answer waits for an engine.
+const lookLimit = 8 * time.Second
+
+func wireLook(v control.DatabaseView, l plane.DatabaseLook) *client.DatabaseNow {
+	now := &client.DatabaseNow{
+		At: l.TakenAt.UTC(), Vantage: l.Vantage, Reason: l.Reason, Version: l.Version, Listening: some(l.Listening), Bytes: l.Bytes, Used: l.Used,
+		Allowed: l.Limit - l.Reserved, Connections: []client.ConnectionsFrom{},
+		TLS: client.TLSShare{Encrypted: l.Encrypted.TLS, Sessions: l.Encrypted.Sessions, Since: "now", Reason: l.Encrypted.Reason},
+	}
+	if l.Encrypted.Past {
+		now.TLS.Since = "start"
+	}
+	for _, c := range l.Connections {
+		now.Connections = append(now.Connections, client.ConnectionsFrom{Server: v.ServerAt(c.Address), Address: c.Address, Used: c.Used})
+	}
+	return now
 }
 
 func wireDatabase(v control.DatabaseView) client.Database {
@@ -126,7 +166,18 @@ func wireDatabase(v control.DatabaseView) client.Database {
 		Host: v.Host, Port: v.Server.Port, Version: v.Server.Version, TLS: v.Server.TLS, Open: v.Server.Open,
 		MaxConnections: v.Server.MaxConnections, Reserved: v.Server.Reserved, Wanted: v.Budget.Wanted,
 		Access: each(v.Access, wireGrant), Stranger: wireProof(v.Stranger),
+		Login: v.Login(), PasswordAt: v.PasswordAt.UTC(), PasswordChange: v.PasswordChange(),
+		BackupSchedule: cmp.Or(v.Backups.Schedule, "off"), Keep: v.Backups.Keep, NextBackup: v.NextBackup.UTC(), BackupTrouble: v.Backups.Trouble,
+		BackupTroubleAt: troubleAt(v.Backups),
 	}
+}
+
+// troubleAt is no time where there is no trouble.
+func troubleAt(p plane.BackupPlan) time.Time {
+	if p.Trouble == "" {
+		return time.Time{}
+	}
+	return p.At.UTC()
 }
 
 func wireGrant(v control.AccessView) client.Grant {

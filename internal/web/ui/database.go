@@ -2,6 +2,10 @@ package ui
 
 import (
 	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,6 +19,8 @@ type DatabaseVerbs interface {
 	Databases(ctx context.Context, actor plane.Actor, app string) ([]control.DatabaseView, error)
 	SetDatabase(ctx context.Context, actor plane.Actor, name string, ch control.DatabaseChange) (*plane.Run, error)
 	RemoveDatabase(ctx context.Context, actor plane.Actor, name string) (plane.Run, error)
+	RotatePassword(ctx context.Context, actor plane.Actor, name string) (plane.Run, error)
+	LookAtDatabase(ctx context.Context, actor plane.Actor, name string, limit time.Duration) (plane.DatabaseLook, error)
 }
 
 // BackupVerbs are the verbs about dumps of databases.
@@ -31,11 +37,15 @@ type databasesView struct {
 	Databases []databaseShown
 }
 
-// databaseShown is one database with its dumps.
+// databaseShown is one database with its dumps and what its engine says.
 type databaseShown struct {
 	control.DatabaseView
-	Backups []plane.Backup
+	Dumps []plane.Backup
+	Now   plane.DatabaseLook
 }
+
+// lookLimit is how long the page waits for engines, all together.
+const lookLimit = 2 * time.Second
 
 func databaseHome(app string) string { return appHome(app) + "/database" }
 
@@ -58,12 +68,17 @@ func (u *UI) loadDatabases(v *visit, name string) (view, error) {
 		return nil, err
 	}
 	shown := &databasesView{page: u.page(v, "Database of "+app.Name), Tabs: tabs{app.Name, "database"}, App: app}
+	begun := time.Now()
 	for _, d := range all {
 		backups, err := u.control.Backups(v.ctx(), v.actor, d.Name)
 		if err != nil {
 			return nil, err
 		}
-		shown.Databases = append(shown.Databases, databaseShown{d, backups})
+		now, err := u.control.LookAtDatabase(v.ctx(), v.actor, d.Name, max(lookLimit-time.Since(begun), 0))
+		if err != nil {
+			return nil, err
+		}
+		shown.Databases = append(shown.Databases, databaseShown{d, backups, now})
 	}
 	shown.Area = "apps"
 	return shown, nil
@@ -90,9 +105,16 @@ func (u *UI) setDatabase(v *visit) error {
 	if err != nil {
 		return v.again(err, u.databases)
 	}
-	tls := v.form.Checked("require_tls")
+	keep, err := v.form.number("keep")
+	if err != nil {
+		return v.again(err, u.databases)
+	}
+	tls, schedule := v.form.Checked("require_tls"), word(v.form, "backup_schedule")
+	if schedule == "" {
+		schedule = "off"
+	}
 	run, err := u.control.SetDatabase(v.ctx(), v.actor, v.path("database"), control.DatabaseChange{
-		MaxConnections: most, Pool: pool, RequireTLS: &tls, Acknowledge: v.form.Values["acknowledge"],
+		MaxConnections: most, Pool: pool, RequireTLS: &tls, BackupSchedule: &schedule, Keep: keep, Acknowledge: v.form.Values["acknowledge"],
 	})
 	if err != nil {
 		return v.again(err, u.databases)
@@ -109,6 +131,16 @@ func (u *UI) removeDatabase(v *visit) error {
 	}
 	return u.onDatabase(v, func() (plane.Run, error) {
 		return u.control.RemoveDatabase(v.ctx(), v.actor, v.path("database"))
+	})
+}
+
+// rotatePassword locks out whoever else was given the password: the name must be typed.
+func (u *UI) rotatePassword(v *visit) error {
+	if err := v.confirmed(v.path("database")); err != nil {
+		return v.again(err, u.databases)
+	}
+	return u.onDatabase(v, func() (plane.Run, error) {
+		return u.control.RotatePassword(v.ctx(), v.actor, v.path("database"))
 	})
 }
 
@@ -159,4 +191,36 @@ func (d databaseShown) StrangerLook() string {
 		return "bad"
 	}
 	return "warn"
+}
+
+// Allowed is how many connections the engine takes, without those for administrators.
+func (d databaseShown) Allowed() int { return d.Now.Limit - d.Now.Reserved }
+
+// Size is how much of the disk the database takes.
+func (d databaseShown) Size() string {
+	if d.Now.Bytes < 1<<20 {
+		return fmt.Sprintf("%d KiB", d.Now.Bytes>>10)
+	}
+	return size(int(d.Now.Bytes >> 20))
+}
+
+// Share is how many of a hundred sessions are encrypted.
+func (d databaseShown) Share() int {
+	if d.Now.Encrypted.Sessions == 0 {
+		return 0
+	}
+	return 100 * d.Now.Encrypted.TLS / d.Now.Encrypted.Sessions
+}
+
+// Used is how many connections an address has, in words where nobody knows.
+func (d databaseShown) Used(address netip.Addr) string {
+	if !d.Now.Known() {
+		return "unknown"
+	}
+	return strconv.Itoa(d.Now.From(address.String()))
+}
+
+// Elsewhere lists who connects from an address that no backend has.
+func (d databaseShown) Elsewhere() []plane.ConnectionsFrom {
+	return slices.DeleteFunc(slices.Clone(d.Now.Connections), func(c plane.ConnectionsFrom) bool { return d.ServerAt(c.Address) != "" })
 }

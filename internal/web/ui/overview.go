@@ -186,6 +186,9 @@ func problemsOf(o control.Overview) []Problem {
 		all = append(all, appProblems(a)...)
 	}
 	for _, r := range o.Troubled {
+		if r.Kind == plane.RunBackup {
+			continue // its database tells of it, until a dump is made
+		}
 		all = append(all, Problem{
 			Look: badge(r.State).Look, Title: runTitle(r) + " " + string(r.State), Reason: r.Reason,
 			Links: []link{{"Look at the Run", "/runs/" + url.PathEscape(r.ID)}},
@@ -231,6 +234,11 @@ func appProblems(a control.AppOverview) []Problem {
 	}
 	if a.Balancer.Status == plane.BalancerFailed {
 		all = append(all, Problem{"bad", "Load balancing of " + a.Name + " could not be enabled", a.Balancer.Reason, []link{{"Load Balancer", home + "/load-balancer"}}})
+	}
+	for _, d := range a.Databases {
+		if d.Backups.Trouble != "" {
+			all = append(all, Problem{"bad", "The last dump of database " + d.Name + " came to nothing", d.Backups.Trouble, []link{{"Database", home + "/database"}}})
+		}
 	}
 	if a.LiveID == "" {
 		return all // what was never deployed cannot be unhealthy

@@ -29,9 +29,10 @@ func database() control.DatabaseView {
 	return control.DatabaseView{
 		Database: plane.Database{
 			ID: "dbs_1", Name: "shop", Engine: plane.PostgreSQL, Pool: 10, State: plane.DatabaseReady, Since: At(), CreatedAt: At(), Password: []byte("hunter2"),
+			Backups: plane.BackupPlan{Schedule: "daily@03:00", Keep: 14, DueSince: At(), Trouble: "failed: no space left on device", At: At()}, PasswordAt: At(),
 			Stranger: plane.Proof{Verdict: plane.Fail, At: At(), Vantage: "s4, forwarded over SSH", Answer: "no answer"},
 		},
-		AppName: "web", ServerName: "s1", Host: "10.0.0.1",
+		AppName: "web", ServerName: "s1", Host: "10.0.0.1", NextBackup: time.Date(2026, 3, 5, 3, 0, 0, 0, time.UTC),
 		Server: plane.DatabaseServer{Engine: plane.PostgreSQL, Port: 5432, Version: "15.8", Open: true, TLS: true, MaxConnections: 100, Reserved: 3},
 		Budget: plane.Budget{Wanted: 40, Free: 97, Limit: 100, Kept: 3},
 		Access: []control.AccessView{
@@ -39,6 +40,20 @@ func database() control.DatabaseView {
 			{Access: plane.Access{Address: netip.MustParseAddr("10.0.0.2")}, ServerName: "s2", Role: "backend"},
 		},
 	}
+}
+
+// LookAtDatabase answers what an engine said.
+func (p *Panel) LookAtDatabase(_ context.Context, _ plane.Actor, name string, _ time.Duration) (plane.DatabaseLook, error) {
+	return plane.DatabaseLook{
+		TakenAt: At(), Vantage: "s1, over SSH", Version: "15.8", Listening: []string{"10.0.0.1:5432", "127.0.0.1:5432"}, Bytes: 7_864_320, Used: 9, Limit: 100, Reserved: 3,
+		Connections: []plane.ConnectionsFrom{{Address: "10.0.0.2", Used: 4}, {Address: "10.0.0.9", Used: 1}, {Address: "127.0.0.1", Used: 3}},
+		Encrypted:   plane.EncryptedShare{Sessions: 8, TLS: 6},
+	}, p.called("LookAtDatabase", name)
+}
+
+// RotatePassword starts the Run.
+func (p *Panel) RotatePassword(_ context.Context, _ plane.Actor, name string) (plane.Run, error) {
+	return p.start("RotatePassword", name)
 }
 
 // SetDatabase starts the Run.

@@ -1,0 +1,48 @@
+package runner
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/serverplane/serverplane/internal/plane"
+	"github.com/serverplane/serverplane/internal/store"
+)
+
+// TestFormerPasswordStays while anybody may still use it; a next one that was
+// replaced since it was proven is given to nobody.
+func TestFormerPasswordStays(t *testing.T) {
+	b, d := parted(t)
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	db := plane.Database{
+		ID: "dbs_aaaaaaaaaaaaaaaa", Name: "shop", AppID: b.app.ID, ServerID: b.server.ID, Engine: plane.PostgreSQL, Password: []byte("one"), Pool: 1, Revision: 1,
+		State: plane.DatabaseReady, Next: []byte("two"), CreatedAt: now, Since: now,
+	}
+	b.write(func(tx *store.Tx) error { return tx.CreateDatabase(b.ctx, db) })
+	kept := func() (got plane.Database) {
+		t.Helper()
+		b.write(func(tx *store.Tx) (err error) { got, err = tx.Database(b.ctx, db.ID); return err })
+		return got
+	}
+	replaced := db
+	replaced.Next = []byte("an older one")
+	if err := d.renew(b.ctx, replaced); err == nil || kept().Second {
+		t.Errorf("%v, %+v", err, kept())
+	}
+	if err := d.renew(b.ctx, db); err != nil {
+		t.Fatal(err)
+	}
+	if got := kept(); got.Login() != "sp2_shop" || string(got.Password) != "two" || string(got.Former) != "one" || got.Revision != 2 || got.PasswordAt.IsZero() {
+		t.Errorf("%+v", got)
+	}
+	if err := d.endPassword(b.ctx, kept()); err == nil || !strings.Contains(err.Error(), "s3 took no part") {
+		t.Errorf("with a backend left out: %v", err)
+	}
+	d.out, d.stale = nil, true
+	if err := d.endPassword(b.ctx, kept()); err == nil || !strings.Contains(err.Error(), "processes") {
+		t.Errorf("with a process that runs as before: %v", err)
+	}
+	if got := kept(); string(got.Former) != "one" {
+		t.Errorf("%+v", got)
+	}
+}
