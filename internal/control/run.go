@@ -205,7 +205,7 @@ func cancelQueued(ctx context.Context, tx *store.Tx, r plane.Run, now time.Time)
 	if r.Kind == plane.RunProvision {
 		return cancelQueuedProvisioning(ctx, tx, r, now)
 	}
-	if r.Kind == plane.RunCreateDatabase || r.Kind == plane.RunDropDatabase {
+	if r.Kind.OnDatabase() {
 		return cancelQueuedDatabase(ctx, tx, r, now)
 	}
 	if r.Kind == plane.RunLeave || r.Kind == plane.RunAdd {
