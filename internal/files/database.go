@@ -20,6 +20,9 @@ const (
 	DatabaseDir    = "/etc/serverplane/database"                    // certificates and keys; 0755 root
 	DatabaseBackup = "/var/backups/serverplane/databases"           // 0700 root
 	MariaDBConf    = "/etc/mysql/mariadb.conf.d/99-serverplane.cnf" // after Debian's own
+
+	DatabaseLock     = "/run/serverplane/database.lock"     // held by a step that changes an engine or restores
+	DatabaseRestored = "/run/serverplane/database.restored" // id of the Run whose restore was brought to its end last
 )
 
 // CAPath is where a slot of an app has the certificate of the authority of its
@@ -161,8 +164,7 @@ func checkPassword(password string) error {
 }
 
 // PostgreSQLScript gives the SQL, for psql, that makes a role and its database; a verifier of a
-// new password, or empty to leave the one there is. Sessions from elsewhere than the given
-// addresses are ended.
+// new password, or empty to leave the one there is.
 func PostgreSQLScript(g Grant, verifier string) ([]byte, error) {
 	if err := g.check(); err != nil {
 		return nil, err
@@ -178,17 +180,7 @@ func PostgreSQLScript(g Grant, verifier string) ([]byte, error) {
 	}
 	fmt.Fprintf(&out, "SELECT 'CREATE DATABASE %s OWNER %s TEMPLATE template0 ENCODING ''UTF8'' LC_COLLATE ''C.UTF-8'' LC_CTYPE ''C.UTF-8''' WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '%s') \\gexec\n", r, r, r)
 	fmt.Fprintf(&out, "REVOKE ALL ON DATABASE %s FROM PUBLIC;\n", r)
-	fmt.Fprintf(&out, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = '%s' AND client_addr IS NOT NULL AND host(client_addr) NOT IN (%s) \\g /dev/null\n", r, quoted(g.Addresses))
 	return []byte(out.String()), nil
-}
-
-// quoted is a list for IN that is never empty.
-func quoted(all []netip.Addr) string {
-	words := []string{"''"}
-	for _, a := range all {
-		words = append(words, "'"+a.String()+"'")
-	}
-	return strings.Join(words, ", ")
 }
 
 // MariaDBScript gives the SQL that makes a database and an account for each address, with one
@@ -222,19 +214,41 @@ func MariaDBScript(g Grant, password string) ([]byte, error) {
 	return []byte(out.String()), nil
 }
 
-// PostgreSQLDrop gives the SQL that takes a role and its database away.
+// PostgreSQLShut gives the SQL, for psql, after which nobody signs in as the role any more.
+func PostgreSQLShut(role string) ([]byte, error) {
+	if err := checkRole("role", role); err != nil {
+		return nil, err
+	}
+	return fmt.Appendf(nil, "SELECT 'ALTER ROLE %s NOLOGIN' WHERE EXISTS (SELECT FROM pg_roles WHERE rolname = '%s') \\gexec\n", role, role), nil
+}
+
+// PostgreSQLDrop gives the SQL that takes a role and its database away, with what a restore that
+// was broken off may have left (playbooks/steps/database_restore.py).
 func PostgreSQLDrop(role string) ([]byte, error) {
 	if err := checkRole("role", role); err != nil {
 		return nil, err
 	}
-	return fmt.Appendf(nil, "DROP DATABASE IF EXISTS %s WITH (FORCE);\nDROP ROLE IF EXISTS %s;\n", role, role), nil
+	var out strings.Builder
+	for _, name := range []string{role, role + "-restore", role + "-before"} {
+		fmt.Fprintf(&out, "DROP DATABASE IF EXISTS \"%s\" WITH (FORCE);\n", name)
+	}
+	fmt.Fprintf(&out, "DROP ROLE IF EXISTS %s;\n", role)
+	return []byte(out.String()), nil
 }
 
-// MariaDBDrop gives the SQL that takes a database and all accounts of its role away.
-func MariaDBDrop(role string) ([]byte, error) {
+// MariaDBShut gives the SQL that takes all accounts of a role away. Sessions outlive that.
+func MariaDBShut(role string) ([]byte, error) {
 	if err := checkRole("role", role); err != nil {
 		return nil, err
 	}
 	return fmt.Appendf(nil, "SET @gone = (SELECT GROUP_CONCAT(QUOTE(User), '@', QUOTE(Host)) FROM mysql.user WHERE User = '%s');\n"+
-		"EXECUTE IMMEDIATE IF(@gone IS NULL, 'DO 0', CONCAT('DROP USER ', @gone));\nDROP DATABASE IF EXISTS `%s`;\n", role, role), nil
+		"EXECUTE IMMEDIATE IF(@gone IS NULL, 'DO 0', CONCAT('DROP USER ', @gone));\n", role), nil
+}
+
+// MariaDBDrop gives the SQL that takes a database away.
+func MariaDBDrop(role string) ([]byte, error) {
+	if err := checkRole("role", role); err != nil {
+		return nil, err
+	}
+	return fmt.Appendf(nil, "DROP DATABASE IF EXISTS `%s`;\n", role), nil
 }

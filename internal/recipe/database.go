@@ -18,6 +18,7 @@ type Guest struct {
 	Addresses []netip.Addr // as the engine's server sees them; loopback among them
 	Fresh     bool         // its password is new to the engine
 	Gone      bool         // it goes away
+	Must      bool         // that it cannot go is a failure, and not only something to say
 }
 
 // EngineState is the whole of what one engine on one server should be.
@@ -49,10 +50,15 @@ type engineSpec struct {
 	Firewall       bool              `json:"firewall"`
 }
 
+// guestSpec: sql makes a database and its role, or takes both away when shut has
+// taken the role's rights.
 type guestSpec struct {
-	ID   string `json:"id"`
-	Role string `json:"role"`
-	SQL  string `json:"sql"`
+	ID        string   `json:"id"`
+	Role      string   `json:"role"`
+	SQL       string   `json:"sql"`
+	Shut      string   `json:"shut,omitempty"`
+	Must      bool     `json:"must,omitempty"`
+	Addresses []string `json:"addresses"` // from which it may have sessions
 }
 
 // Engine brings a database engine to the state: installed if it is not there,
@@ -81,7 +87,7 @@ func Engine(s EngineState) (ansible.Play, error) {
 			}
 			opened[a], spec.Open = true, true
 			spec.Rules = append(spec.Rules, map[string]any{
-				"from": a.String(), "to": private.String(), "ports": []int{enginePort(s.Engine)}, "comment": "serverplane db",
+				"from": a.String(), "to": private.String(), // the step puts in the port that the engine really has
 			})
 		}
 	}
@@ -99,13 +105,6 @@ func Engine(s EngineState) (ansible.Play, error) {
 		Files: []ansible.File{{Name: "database.json", Content: raw}},
 	}
 	return p, p.Validate()
-}
-
-func enginePort(s plane.DatabaseServer) int {
-	if s.Port != 0 {
-		return s.Port
-	}
-	return s.Engine.Port()
 }
 
 // engineConf is our configuration in the three cases: an engine that listens as
@@ -131,13 +130,22 @@ func (s *engineSpec) take(g Guest) error {
 	if err != nil {
 		return err
 	}
-	guest := guestSpec{ID: g.Database.ID, Role: g.Database.Role(), SQL: string(sql)}
-	if g.Gone {
-		s.Gone = append(s.Gone, guest)
-	} else {
+	guest := guestSpec{ID: g.Database.ID, Role: g.Database.Role(), SQL: string(sql), Must: g.Must, Addresses: []string{}}
+	if !g.Gone {
+		for _, a := range g.Addresses {
+			guest.Addresses = append(guest.Addresses, a.String())
+		}
 		s.Databases = append(s.Databases, guest)
+		return nil
 	}
-	return nil
+	shut := files.PostgreSQLShut
+	if g.Database.Engine == plane.MariaDB {
+		shut = files.MariaDBShut
+	}
+	text, err := shut(guest.Role)
+	guest.Shut = string(text)
+	s.Gone = append(s.Gone, guest)
+	return err
 }
 
 func guestSQL(g Guest) ([]byte, error) {
@@ -227,6 +235,8 @@ type Dump struct {
 	File     string
 	Drop     []string         // files of dumps that are not kept
 	Rows     map[string]int64 // what a restored one must hold
+	Before   string           // file of the dump of what was there before a restore: what is put back if it cannot end
+	OrGone   bool             // a database that is not there is nothing to dump, and no failure
 }
 
 // DumpDatabase makes a dump on the database's server.
@@ -241,6 +251,7 @@ func (d Dump) play(playbook string) (ansible.Play, error) {
 	}
 	raw, err := json.Marshal(map[string]any{
 		"engine": d.Database.Engine, "role": d.Database.Role(), "name": d.Database.Name, "run": d.Run, "file": d.File, "drop": d.Drop, "rows": d.Rows,
+		"before": d.Before, "or_gone": d.OrGone,
 	})
 	if err != nil {
 		return ansible.Play{}, fmt.Errorf("encode a dump: %w", err)
