@@ -25,6 +25,9 @@ const (
 	DatabaseRestored = "/run/serverplane/database.restored" // id of the Run whose restore was brought to its end last
 )
 
+// HalfRestored is there while a database may hold a part of a dump only: MariaDB restores in place.
+func HalfRestored(role string) string { return "/var/lib/serverplane/restoring-" + role }
+
 // CAPath is where a slot of an app has the certificate of the authority of its
 // databases; 0640 root:sp_<app>.
 func CAPath(app, slot string) string { return SlotDir(app, slot) + "/database-ca.pem" }

@@ -162,13 +162,15 @@ func (r *restoration) undo(ctx context.Context, cause error) {
 	if r.made.ID == "" {
 		return // nothing was begun
 	}
-	const script = `flock -w 60 "$1" true || exit 1; cat "$2" 2>/dev/null; exit 0`
+	const script = `flock -w 60 "$1" true || exit 1; [ ! -e "$3" ] || exit 2; cat "$2" 2>/dev/null; exit 0`
 	res, err := r.Pool.Exec(ctx, recipe.Target(r.primary()), remote.Command{
-		Args: []string{"sh", "-c", script, "sh", files.DatabaseLock, files.DatabaseRestored}, Sudo: true,
+		Args: []string{"sh", "-c", script, "sh", files.DatabaseLock, files.DatabaseRestored, files.HalfRestored(r.db.Role())}, Sudo: true,
 	})
 	switch {
 	case err != nil:
 		r.say(r.primary().Name, "could not see how the restore ended: %v", err)
+	case res.Exit == 2:
+		r.say(r.primary().Name, "it may hold a part of the dump only, since what was there before could not be put back; that is backup %s", r.made.ID)
 	case res.Exit != 0:
 		r.say(r.primary().Name, "what was there before is still being put back; the next Run about a database here waits for that")
 	case strings.TrimSpace(string(res.Stdout)) == r.run.ID:
