@@ -178,15 +178,9 @@ func (j *job) proveOwn(ctx context.Context, c crew, s recipe.Seat, slot plane.Sl
 	if err := j.step(ctx, "sign in to the database with the app's own variables"); err != nil {
 		return err
 	}
-	env, err := j.environment(ctx, s.Server, files.UnitName(c.app.Name, string(slot)))
+	env, err := j.given(ctx, s.Server, c.app.Name, string(slot), all)
 	if err != nil {
 		return err
-	}
-	if slices.ContainsFunc(all, func(d plane.Database) bool { return env[d.Named("DB_HOST")] == "" }) {
-		// It has written over what it was started with, as programs do that show a title of their own.
-		if env, err = j.environmentFile(ctx, s.Server, files.EnvPath(c.app.Name, string(slot))); err != nil {
-			return err
-		}
 	}
 	for _, d := range all {
 		engine, err := j.engineOf(ctx, d)
@@ -212,6 +206,17 @@ func (j *job) proveOwn(ctx context.Context, c crew, s recipe.Seat, slot plane.Sl
 		}
 	}
 	return nil
+}
+
+// given is what a slot's process was given of databases: read from the process,
+// or from its file where it has written over what it was started with, as programs
+// do that show a title of their own.
+func (j *job) given(ctx context.Context, s plane.Server, app, slot string, all []plane.Database) (map[string]string, error) {
+	env, err := j.environment(ctx, s, files.UnitName(app, slot))
+	if err != nil || !slices.ContainsFunc(all, func(d plane.Database) bool { return env[d.Named("DB_HOST")] == "" }) {
+		return env, err
+	}
+	return j.environmentFile(ctx, s, files.EnvPath(app, slot))
 }
 
 // environment is what a unit's process was started with. It holds secrets: it

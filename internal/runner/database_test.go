@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,9 +38,9 @@ const (
 	dumpPlay   = "database_dump.yml"
 )
 
-func newKept(t *testing.T) *kept {
+func newKept(t *testing.T, answer func(string) (string, bool)) *kept {
 	t.Helper()
-	k := &kept{balanced: newBalanced(t, 2, nil), fails: map[string]func(context.Context) error{}}
+	k := &kept{balanced: newBalanced(t, 2, answer), fails: map[string]func(context.Context) error{}}
 	k.says = map[string]string{
 		enginePlay: `{"port":5432,"version":"15.8","open":true,"tls":true,"max_connections":100,"reserved":3}`,
 		dumpPlay:   `{"path":"/var/backups/last.dump","bytes":7,"rows":{"visits":3}}`,
@@ -177,7 +178,7 @@ func TestRemovalThatDidNotBegin(t *testing.T) {
 		"the engine refuses":        {enginePlay, func(context.Context) error { return errors.New("damaged markers") }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			k := newKept(t)
+			k := newKept(t, nil)
 			begun := make(chan struct{}, 1)
 			k.failing(c.playbook, func(ctx context.Context) error { begun <- struct{}{}; return c.fail(ctx) })
 			run := k.queue(plane.RunDropDatabase, k.db, "")
@@ -205,7 +206,7 @@ func TestRemovalThatDidNotBegin(t *testing.T) {
 // TestRemovalGoesOn: once it has begun nothing is dumped again, and whatever Run
 // brings the engine to its state makes nothing anew.
 func TestRemovalGoesOn(t *testing.T) {
-	k := newKept(t)
+	k := newKept(t, nil)
 	other := k.database("other", "OTHER")
 	fails := true
 	k.failing(enginePlay, func(context.Context) error {
@@ -253,7 +254,7 @@ func TestRemovalGoesOn(t *testing.T) {
 // TestRemovalOfWhatIsGone: somebody took it away by hand, or an older panel was
 // killed after it had.
 func TestRemovalOfWhatIsGone(t *testing.T) {
-	k := newKept(t)
+	k := newKept(t, nil)
 	k.write(func(tx *store.Tx) error {
 		return tx.SetDatabaseState(k.ctx, k.db.ID, plane.DatabaseRemoving, "interrupted", time.Now().UTC())
 	})
@@ -268,7 +269,7 @@ func TestRemovalOfWhatIsGone(t *testing.T) {
 // TestSettingsThatAreNotTaken: with them in the book every later Run about the
 // engine would fail.
 func TestSettingsThatAreNotTaken(t *testing.T) {
-	k := newKept(t)
+	k := newKept(t, nil)
 	wished := func() (max int, tls bool, generation int64) {
 		k.write(func(tx *store.Tx) error {
 			s, err := tx.DatabaseServer(k.ctx, k.server.ID, plane.PostgreSQL)
@@ -295,10 +296,23 @@ func TestSettingsThatAreNotTaken(t *testing.T) {
 	}
 }
 
-// TestEntries: values hold line breaks and =.
-func TestEntries(t *testing.T) {
-	got := entries([]byte("A=1\x00B=x=y\nz\x00title of its own\x00"))
-	if len(got) != 2 || got["A"] != "1" || got["B"] != "x=y\nz" {
-		t.Errorf("%q", got)
+// TestGiven: values hold line breaks and =, and some programs write their title
+// over what they were given.
+func TestGiven(t *testing.T) {
+	const itsOwn = "DB_HOST=10.0.0.1\x00DB_PASSWORD=x=y\nz\x00"
+	var process atomic.Value
+	k := newKept(t, func(command string) (string, bool) {
+		if strings.Contains(command, "EnvironmentFile=/etc/serverplane/apps/web/a/env") {
+			return "DB_HOST=10.0.0.2\x00", false
+		}
+		return process.Load().(string), false
+	})
+	j := newJob(k.begin(), plane.Run{ID: plane.NewID(plane.PrefixRun)})
+	for title, host := range map[string]string{itsOwn: "10.0.0.1", "nginx: master process\x00\x00": "10.0.0.2"} {
+		process.Store(title)
+		got, err := j.given(t.Context(), k.server, "web", "a", []plane.Database{k.db})
+		if err != nil || got["DB_HOST"] != host || host == "10.0.0.1" && got["DB_PASSWORD"] != "x=y\nz" {
+			t.Errorf("%q: %q, %v", title, got, err)
+		}
 	}
 }

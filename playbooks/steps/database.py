@@ -45,7 +45,9 @@ def in_unit(shell, *args, suffix=""):
         done = run("systemd-run", "--quiet", "--wait", "--collect", "--pipe", "--unit=" + unit, "-p", "CPUWeight=20", "-p", "IOWeight=20",
                    "/bin/sh", "-c", shell, "sp", STOPPED, unit, ended, *args, check=False, cwd="/")
         if done.returncode == 0 and not os.path.exists(ended):
-            done.returncode, done.stderr = 143, done.stderr + "\nit was stopped"
+            done.returncode = 143
+        if done.returncode != 0 and not done.stderr.strip():
+            done.stderr = "it was stopped"
         return done
     finally:
         with contextlib.suppress(FileNotFoundError):
