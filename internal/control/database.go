@@ -61,9 +61,10 @@ func (w DatabaseWish) check() error {
 
 // databaseArgs is what a Run about a database is told.
 type databaseArgs struct {
-	Database string `json:"database"`
-	Restart  bool   `json:"restart,omitempty"`
-	Backup   string `json:"backup,omitempty"`
+	Database string              `json:"database"`
+	Restart  bool                `json:"restart,omitempty"`
+	Backup   string              `json:"backup,omitempty"`
+	Change   *plane.EngineChange `json:"change,omitempty"` // what a database-set takes back if it fails
 }
 
 // newDatabase stores a database, or finds the one that an earlier wish did not
@@ -154,15 +155,19 @@ func newPassword() string {
 
 // enqueueDatabase queues a Run about one database. It shares the app, so that no
 // deployment goes on meanwhile but backends may be added, and holds the server's
-// databases and package system alone.
+// databases and package system alone. A removal holds the app alone: no backend
+// is to be started with the variables of what is about to go.
 func (c *Control) enqueueDatabase(ctx context.Context, tx *store.Tx, actor plane.Actor, kind plane.RunKind, d plane.Database, args databaseArgs) (plane.Run, error) {
 	raw, err := json.Marshal(args)
 	if err != nil {
 		return plane.Run{}, fmt.Errorf("describe %s: %w", kind, err)
 	}
 	locks := []string{plane.Shared(plane.AppLock(d.AppID)), plane.DatabaseLock(d.ServerID)}
-	if kind == plane.RunCreateDatabase {
+	switch kind {
+	case plane.RunCreateDatabase:
 		locks = append(locks, plane.PackagesLock(d.ServerID))
+	case plane.RunDropDatabase:
+		locks[0] = plane.AppLock(d.AppID)
 	}
 	return c.enqueue(ctx, tx, actor, plane.Run{
 		Kind: kind, AppID: d.AppID, ServerID: d.ServerID, Servers: []string{d.ServerID}, Locks: plane.SortLocks(locks...), Args: raw,
@@ -177,7 +182,7 @@ func refuseDatabaseRun(ctx context.Context, tx *store.Tx, d plane.Database) erro
 	}
 	for _, r := range open {
 		var told databaseArgs
-		if strings.HasPrefix(string(r.Kind), "database-") && json.Unmarshal(r.Args, &told) == nil && told.Database == d.ID {
+		if r.Kind.OnDatabase() && json.Unmarshal(r.Args, &told) == nil && told.Database == d.ID {
 			return plane.Conflict(fmt.Sprintf("%s of %q is under way: %s", r.Kind, d.Name, r.ID), "wait for it (run log "+r.ID+" --follow) or run cancel "+r.ID)
 		}
 	}

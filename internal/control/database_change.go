@@ -24,11 +24,11 @@ func (c *Control) SetDatabase(ctx context.Context, actor plane.Actor, name strin
 		if err != nil {
 			return "", err
 		}
-		touched, err := c.setDatabase(ctx, tx, d, ch)
-		if err != nil || !touched {
+		change, err := c.setDatabase(ctx, tx, d, ch)
+		if err != nil || change == nil {
 			return ch.note(), err
 		}
-		args := databaseArgs{Database: d.ID, Restart: slices.Contains(ch.Acknowledge, plane.AckRestart)}
+		args := databaseArgs{Database: d.ID, Restart: slices.Contains(ch.Acknowledge, plane.AckRestart), Change: change}
 		queued, err := c.enqueueDatabase(ctx, tx, actor, plane.RunSetDatabase, d, args)
 		run = &queued
 		return ch.note(), err
@@ -72,33 +72,48 @@ func (ch DatabaseChange) note() string {
 	return strings.Join(slices.DeleteFunc(all, func(s string) bool { return s == "" }), ", ")
 }
 
-// setDatabase writes the change and tells whether the engine must learn of it.
-func (c *Control) setDatabase(ctx context.Context, tx *store.Tx, d plane.Database, ch DatabaseChange) (touched bool, err error) {
+// setDatabase writes the change and returns what the engine must learn of it, if
+// anything.
+func (c *Control) setDatabase(ctx context.Context, tx *store.Tx, d plane.Database, ch DatabaseChange) (*plane.EngineChange, error) {
 	engine, err := tx.DatabaseServer(ctx, d.ServerID, d.Engine)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	if ch.RequireTLS != nil && *ch.RequireTLS && !engine.TLS {
-		return false, plane.Conflict(fmt.Sprintf("%s on this server offers no TLS yet", d.Engine.Title()), "it comes with the restart that the first backend needs")
+		return nil, plane.Conflict(fmt.Sprintf("%s on this server offers no TLS yet", d.Engine.Title()), "it comes with the restart that the first backend needs")
+	}
+	from := plane.EngineSettings{MaxConnections: engine.WantedMax, RequireTLS: d.RequireTLS}
+	to, limited := from, ch.MaxConnections != nil && *ch.MaxConnections != engine.MaxConnections
+	put(&to.RequireTLS, ch.RequireTLS)
+	if limited {
+		to.MaxConnections = *ch.MaxConnections
+		if err := c.mayLimit(ctx, tx, d, ch); err != nil {
+			return nil, err
+		}
 	}
 	put(&d.Pool, ch.Pool)
 	ch.putBackups(&d.Backups, c.now().UTC())
-	if ch.RequireTLS != nil && d.RequireTLS != *ch.RequireTLS {
-		d.RequireTLS, touched = *ch.RequireTLS, true
+	if err := tx.UpdateDatabase(ctx, d); err != nil || to.RequireTLS == from.RequireTLS && !limited {
+		return nil, err
 	}
-	if ch.MaxConnections != nil && *ch.MaxConnections != engine.MaxConnections {
-		if err := c.mayRestart(ctx, tx, d, ch); err != nil {
-			return false, err
+	return &plane.EngineChange{From: from, To: to}, tx.AmendEngine(ctx, d.ID, func(d *plane.Database, s *plane.DatabaseServer) {
+		d.RequireTLS, s.WantedMax = to.RequireTLS, to.MaxConnections
+	})
+}
+
+// mayLimit holds that the limit of an engine is changed by one Run at a time: one
+// that fails takes its own wish back, and nobody else's.
+func (c *Control) mayLimit(ctx context.Context, tx *store.Tx, d plane.Database, ch DatabaseChange) error {
+	open, err := openRuns(ctx, tx, store.RunFilter{ServerID: d.ServerID})
+	if err != nil {
+		return err
+	}
+	for _, r := range open {
+		if r.Kind == plane.RunSetDatabase {
+			return plane.Conflict("another change of the databases on this server is under way: "+r.ID, "wait for it (run log "+r.ID+" --follow) or run cancel "+r.ID)
 		}
-		engine.WantedMax, touched = *ch.MaxConnections, true
-		if err := tx.SetDatabaseServer(ctx, engine); err != nil {
-			return false, err
-		}
 	}
-	if err := tx.UpdateDatabase(ctx, d); err != nil || !touched {
-		return touched, err
-	}
-	return true, tx.RaiseDatabaseServer(ctx, d.ServerID, d.Engine)
+	return c.mayRestart(ctx, tx, d, ch)
 }
 
 // mayRestart announces that PostgreSQL takes another limit with a restart only.
@@ -130,7 +145,8 @@ func (c *Control) settledDatabase(ctx context.Context, tx *store.Tx, name string
 }
 
 // RemoveDatabase queues the Run that dumps a database one last time and takes it
-// away. Asked again, it goes on.
+// away. Until that Run begins to, the database is what it was. Asked again, it
+// goes on.
 func (c *Control) RemoveDatabase(ctx context.Context, actor plane.Actor, name string) (plane.Run, error) {
 	var run plane.Run
 	err := c.change(ctx, actor, "db.remove", name, func(tx *store.Tx) error {
@@ -141,7 +157,7 @@ func (c *Control) RemoveDatabase(ctx context.Context, actor plane.Actor, name st
 		if err := refuseDatabaseRun(ctx, tx, d); err != nil {
 			return err
 		}
-		if err := tx.SetDatabaseState(ctx, d.ID, plane.DatabaseRemoving, "its removal is queued", c.now().UTC()); err != nil {
+		if err := tx.SetDatabaseState(ctx, d.ID, d.State, "its removal is queued", d.Since); err != nil {
 			return err
 		}
 		run, err = c.enqueueDatabase(ctx, tx, actor, plane.RunDropDatabase, d, databaseArgs{Database: d.ID})
@@ -201,10 +217,19 @@ func cancelQueuedDatabase(ctx context.Context, tx *store.Tx, r plane.Run, now ti
 	if err := json.Unmarshal(r.Args, &told); err != nil {
 		return fmt.Errorf("read what %s was told: %w", r.ID, err)
 	}
-	if r.Kind == plane.RunDropDatabase {
-		return tx.SetDatabaseState(ctx, told.Database, plane.DatabaseRemoving, "its removal was cancelled before it began; db remove again continues", now)
+	switch {
+	case r.Kind == plane.RunCreateDatabase:
+		return tx.SetDatabaseState(ctx, told.Database, plane.DatabaseFailed, "creating it was cancelled before it began; db create again continues", now)
+	case r.Kind == plane.RunDropDatabase:
+		d, err := tx.Database(ctx, told.Database)
+		if err != nil {
+			return err
+		}
+		return tx.SetDatabaseState(ctx, d.ID, d.State, d.AfterRemoval("its removal was cancelled before it began"), d.Since)
+	case r.Kind == plane.RunSetDatabase && told.Change != nil:
+		return tx.AmendEngine(ctx, told.Database, told.Change.TakeBack)
 	}
-	return tx.SetDatabaseState(ctx, told.Database, plane.DatabaseFailed, "creating it was cancelled before it began; db create again continues", now)
+	return nil
 }
 
 // forgetAccess takes a backend that is written off out of what engines should

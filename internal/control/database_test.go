@@ -188,15 +188,76 @@ func TestSetDatabase(t *testing.T) {
 		t.Fatalf("%+v, %v", run, err)
 	}
 	p.refuses("while a Run is at it", plane.CodeConflict, "", set(control.DatabaseChange{RequireTLS: &yes}))
-	p.ended(run.ID)
+	if _, err := p.CancelRun(t.Context(), ann, run.ID); err != nil {
+		t.Fatal(err)
+	}
+	if d, err := p.Database(t.Context(), ann, "shop"); err != nil || d.RequireTLS || d.Server.WantedMax != 0 {
+		t.Errorf("what was cancelled is still wished: %+v, %v", d, err)
+	}
 	p.refuses("a backup that is none", plane.CodeNotFound, "", func(ctx context.Context) error {
 		_, err := p.RestoreDatabase(ctx, ann, "shop", "bkp_none")
 		return err
 	})
-	if _, err := p.RemoveDatabase(t.Context(), ann, "shop"); err != nil {
-		t.Error(err)
+}
+
+// TestLimitOfAnEngine: one Run at a time, since each may have to take its wish back.
+func TestLimitOfAnEngine(t *testing.T) {
+	p := newPanel(t)
+	p.ready(1)
+	p.app("web")
+	seen := plane.DatabaseServer{Port: 5432, MaxConnections: 100, Reserved: 3, TLS: true}
+	p.made("shop", "", seen)
+	p.made("other", "OTHER", seen)
+	many, more := 300, 400
+	set := func(name string, n *int) error {
+		_, err := p.SetDatabase(t.Context(), ann, name, control.DatabaseChange{MaxConnections: n, Acknowledge: []string{plane.AckRestart}})
+		return err
 	}
-	if d, err := p.Database(t.Context(), ann, "shop"); err != nil || d.State != plane.DatabaseRemoving {
-		t.Errorf("%+v, %v", d.Database, err)
+	if err := set("shop", &many); err != nil {
+		t.Fatal(err)
 	}
+	p.refuses("another limit meanwhile", plane.CodeConflict, "", func(context.Context) error { return set("other", &more) })
+}
+
+// TestRemoveDatabase: until the Run begins to take it away it is what it was.
+func TestRemoveDatabase(t *testing.T) {
+	p := newPanel(t)
+	s := p.ready(1)
+	a := p.app("web")
+	d := p.made("shop", "", plane.DatabaseServer{Port: 5432, MaxConnections: 100, Reserved: 3})
+	remove := func() plane.Run {
+		t.Helper()
+		run, err := p.RemoveDatabase(t.Context(), ann, "shop")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return run
+	}
+	is := func(state plane.DatabaseState, says string) {
+		t.Helper()
+		d, err := p.Database(t.Context(), ann, "shop")
+		if err != nil || d.State != state || !strings.HasSuffix(d.Reason, says) {
+			t.Errorf("%s: %s, %v; want %s: …%s", d.State, d.Reason, err, state, says)
+		}
+	}
+	run := remove()
+	if want := plane.SortLocks(plane.AppLock(a.ID), plane.DatabaseLock(s.ID)); !slices.Equal(run.Locks, want) {
+		t.Errorf("it holds %q: a backend could be started meanwhile with the variables of what goes", run.Locks)
+	}
+	is(plane.DatabaseReady, "its removal is queued")
+	p.refuses("twice", plane.CodeConflict, "", func(ctx context.Context) error { _, err := p.RemoveDatabase(ctx, ann, "shop"); return err })
+	p.refuses("a backup meanwhile", plane.CodeConflict, "", func(ctx context.Context) error { _, err := p.BackupDatabase(ctx, ann, "shop"); return err })
+	cancel := func(id string) {
+		t.Helper()
+		if _, err := p.CancelRun(t.Context(), ann, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cancel(run.ID)
+	is(plane.DatabaseReady, "nothing was taken away")
+	p.write(func(ctx context.Context, tx *store.Tx) error {
+		return tx.SetDatabaseState(ctx, d.ID, plane.DatabaseRemoving, "its removal has begun", day)
+	})
+	cancel(remove().ID)
+	is(plane.DatabaseRemoving, "db remove again continues")
 }

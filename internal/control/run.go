@@ -207,7 +207,7 @@ func (c *Control) cancelQueued(ctx context.Context, tx *store.Tx, actor plane.Ac
 	if r.Kind == plane.RunProvision {
 		return cancelQueuedProvisioning(ctx, tx, r, now)
 	}
-	if r.Kind == plane.RunCreateDatabase || r.Kind == plane.RunDropDatabase {
+	if r.Kind.OnDatabase() {
 		return cancelQueuedDatabase(ctx, tx, r, now)
 	}
 	if r.Kind == plane.RunLeave || r.Kind == plane.RunAdd {

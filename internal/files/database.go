@@ -20,7 +20,13 @@ const (
 	DatabaseDir    = "/etc/serverplane/database"                    // certificates and keys; 0755 root
 	DatabaseBackup = "/var/backups/serverplane/databases"           // 0700 root
 	MariaDBConf    = "/etc/mysql/mariadb.conf.d/99-serverplane.cnf" // after Debian's own
+
+	DatabaseLock     = "/run/serverplane/database.lock"     // held by a step that changes an engine or restores
+	DatabaseRestored = "/run/serverplane/database.restored" // id of the Run whose restore was brought to its end last
 )
+
+// HalfRestored is there while a database may hold a part of a dump only: MariaDB restores in place.
+func HalfRestored(role string) string { return "/var/lib/serverplane/restoring-" + role }
 
 // CAPath is where a slot of an app has the certificate of the authority of its
 // databases; 0640 root:sp_<app>.
@@ -178,8 +184,7 @@ func checkPassword(password string) error {
 }
 
 // PostgreSQLScript gives the SQL, for psql, that makes a role and its database; a verifier of a
-// new password, or empty to leave the one there is. Sessions from elsewhere than the given
-// addresses are ended.
+// new password, or empty to leave the one there is.
 func PostgreSQLScript(g Grant, verifier string) ([]byte, error) {
 	if err := g.check(); err != nil {
 		return nil, err
@@ -195,17 +200,7 @@ func PostgreSQLScript(g Grant, verifier string) ([]byte, error) {
 	}
 	fmt.Fprintf(&out, "SELECT 'CREATE DATABASE %s OWNER %s TEMPLATE template0 ENCODING ''UTF8'' LC_COLLATE ''C.UTF-8'' LC_CTYPE ''C.UTF-8''' WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '%s') \\gexec\n", r, r, r)
 	fmt.Fprintf(&out, "REVOKE ALL ON DATABASE %s FROM PUBLIC;\n", r)
-	fmt.Fprintf(&out, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename IN ('%s') AND client_addr IS NOT NULL AND host(client_addr) NOT IN (%s) \\g /dev/null\n", strings.Join(g.logins(), "', '"), quoted(g.Addresses))
 	return []byte(out.String()), nil
-}
-
-// quoted is a list for IN that is never empty.
-func quoted(all []netip.Addr) string {
-	words := []string{"''"}
-	for _, a := range all {
-		words = append(words, "'"+a.String()+"'")
-	}
-	return strings.Join(words, ", ")
 }
 
 // MariaDBScript gives the SQL that makes a database and an account for each address, with one
@@ -254,19 +249,53 @@ func (g Grant) accounts(out *strings.Builder, login, password string) {
 	}
 }
 
-// PostgreSQLDrop gives the SQL that takes a role and its database away.
+// PostgreSQLShut gives the SQL, for psql, after which nobody signs in by a role's logins any more.
+func PostgreSQLShut(logins ...string) ([]byte, error) {
+	if err := checkLogins(logins); err != nil {
+		return nil, err
+	}
+	var out []byte
+	for _, l := range logins {
+		out = fmt.Appendf(out, "SELECT 'ALTER ROLE %s NOLOGIN' WHERE EXISTS (SELECT FROM pg_roles WHERE rolname = '%s') \\gexec\n", l, l)
+	}
+	return out, nil
+}
+
+// PostgreSQLDrop gives the SQL that takes a role and its database away, with what a restore that
+// was broken off may have left (playbooks/steps/database_restore.py).
 func PostgreSQLDrop(role string) ([]byte, error) {
 	if err := checkRole("role", role); err != nil {
 		return nil, err
 	}
-	return fmt.Appendf(nil, "DROP DATABASE IF EXISTS %s WITH (FORCE);\nDROP ROLE IF EXISTS %s;\n", role, role), nil
+	var out strings.Builder
+	for _, name := range []string{role, role + "-restore", role + "-before"} {
+		fmt.Fprintf(&out, "DROP DATABASE IF EXISTS \"%s\" WITH (FORCE);\n", name)
+	}
+	fmt.Fprintf(&out, "DROP ROLE IF EXISTS %s;\n", role)
+	return []byte(out.String()), nil
 }
 
-// MariaDBDrop gives the SQL that takes a database and all accounts of its role away.
+// MariaDBShut gives the SQL that takes all accounts of a role's logins away. Sessions outlive that.
+func MariaDBShut(logins ...string) ([]byte, error) {
+	if err := checkLogins(logins); err != nil {
+		return nil, err
+	}
+	return fmt.Appendf(nil, "SET @gone = (SELECT GROUP_CONCAT(QUOTE(User), '@', QUOTE(Host)) FROM mysql.user WHERE User IN ('%s'));\n"+
+		"EXECUTE IMMEDIATE IF(@gone IS NULL, 'DO 0', CONCAT('DROP USER ', @gone));\n", strings.Join(logins, "', '")), nil
+}
+
+// checkLogins accepts the role and its second login.
+func checkLogins(logins []string) error {
+	if len(logins) == 0 || len(logins) > 2 || len(logins) == 2 && logins[1] != second(logins[0]) {
+		return refuse("login", "must be the role, and perhaps its second login")
+	}
+	return checkRole("role", logins[0])
+}
+
+// MariaDBDrop gives the SQL that takes a database away.
 func MariaDBDrop(role string) ([]byte, error) {
 	if err := checkRole("role", role); err != nil {
 		return nil, err
 	}
-	return fmt.Appendf(nil, "SET @gone = (SELECT GROUP_CONCAT(QUOTE(User), '@', QUOTE(Host)) FROM mysql.user WHERE User = '%s');\n"+
-		"EXECUTE IMMEDIATE IF(@gone IS NULL, 'DO 0', CONCAT('DROP USER ', @gone));\nDROP DATABASE IF EXISTS `%s`;\n", role, role), nil
+	return fmt.Appendf(nil, "DROP DATABASE IF EXISTS `%s`;\n", role), nil
 }

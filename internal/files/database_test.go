@@ -110,11 +110,14 @@ func TestDatabaseRefusals(t *testing.T) {
 			t.Errorf("password %q is taken", password)
 		}
 	}
-	if _, err := PostgreSQLDrop("postgres"); err == nil {
-		t.Error("the superuser can be dropped")
-	}
-	if _, err := MariaDBDrop("root"); err == nil {
-		t.Error("the superuser can be dropped")
+	shutPostgres := func(role string) ([]byte, error) { return PostgreSQLShut(role) }
+	shutMariaDB := func(role string) ([]byte, error) { return MariaDBShut(role) }
+	for _, drop := range []func(string) ([]byte, error){PostgreSQLDrop, MariaDBDrop, shutPostgres, shutMariaDB} {
+		for _, superuser := range []string{"postgres", "root"} {
+			if _, err := drop(superuser); err == nil {
+				t.Error("the superuser can be dropped")
+			}
+		}
 	}
 }
 

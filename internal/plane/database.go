@@ -51,8 +51,8 @@ type DatabaseState string
 const (
 	DatabaseCreating DatabaseState = "creating"
 	DatabaseReady    DatabaseState = "ready"
-	DatabaseFailed   DatabaseState = "failed" // creating it failed; db create again continues
-	DatabaseRemoving DatabaseState = "removing"
+	DatabaseFailed   DatabaseState = "failed"   // creating it failed; db create again continues
+	DatabaseRemoving DatabaseState = "removing" // taking it away has begun; only db remove can follow
 )
 
 // Defaults of a database.
@@ -82,8 +82,8 @@ type Database struct {
 	Pool       int // connections one process may open, by the person's word
 	State      DatabaseState
 	Reason     string
-	Since      time.Time
-	Stranger   Proof // how somebody who may not connect fared
+	Since      time.Time // of the state; while removing it is the moment of the last dump, if one was made
+	Stranger   Proof     // how somebody who may not connect fared
 	Backups    BackupPlan
 	CreatedAt  time.Time
 }
@@ -93,6 +93,42 @@ func (d Database) Role() string { return "sp_" + strings.ReplaceAll(d.Name, "-",
 
 // Usable tells whether the app's processes get its variables.
 func (d Database) Usable() bool { return d.State == DatabaseReady }
+
+// AfterRemoval is the reason to show at a database whose removal did not get to
+// its end. While nothing was taken away the database is what it was.
+func (d Database) AfterRemoval(how string) string {
+	switch d.State {
+	case DatabaseRemoving:
+		return how + "; db remove again continues"
+	case DatabaseFailed:
+		return how + "; nothing was taken away: db create again continues, db remove takes away what there is"
+	}
+	return how + "; nothing was taken away"
+}
+
+// EngineSettings are what db set wishes of an engine.
+type EngineSettings struct {
+	MaxConnections int  `json:"max_connections"` // 0: as it is
+	RequireTLS     bool `json:"require_tls"`
+}
+
+// EngineChange is one such wish, with what was wished before.
+type EngineChange struct {
+	From EngineSettings `json:"from"`
+	To   EngineSettings `json:"to"`
+}
+
+// TakeBack undoes a wish that could not be fulfilled, so that it is in nobody's
+// way; what another wish has changed since, or what the engine was seen to do,
+// stays.
+func (c EngineChange) TakeBack(d *Database, s *DatabaseServer) {
+	if s.WantedMax == c.To.MaxConnections && s.MaxConnections != s.WantedMax {
+		s.WantedMax = c.From.MaxConnections
+	}
+	if d.RequireTLS == c.To.RequireTLS {
+		d.RequireTLS = c.From.RequireTLS
+	}
+}
 
 // DatabaseUse says with which state of a database a deployment was started.
 type DatabaseUse struct {

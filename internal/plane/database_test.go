@@ -126,3 +126,33 @@ func TestDatabasePassword(t *testing.T) {
 		}
 	}
 }
+
+func TestAfterRemoval(t *testing.T) {
+	for state, want := range map[plane.DatabaseState]string{
+		plane.DatabaseReady: "it failed; nothing was taken away", plane.DatabaseRemoving: "it failed; db remove again continues",
+		plane.DatabaseFailed: "it failed; nothing was taken away: db create again continues, db remove takes away what there is",
+	} {
+		if got := (plane.Database{State: state}).AfterRemoval("it failed"); got != want {
+			t.Errorf("%s: %s", state, got)
+		}
+	}
+}
+
+// TestTakeBack: only what nobody has changed since, and what is not in force.
+func TestTakeBack(t *testing.T) {
+	c := plane.EngineChange{From: plane.EngineSettings{100, false}, To: plane.EngineSettings{300, true}}
+	for name, k := range map[string]struct {
+		wanted, seen, want int
+		tls, wantTLS       bool
+	}{
+		"nothing was done":      {300, 100, 100, true, false},
+		"another wish since":    {400, 100, 400, false, false},
+		"the engine has it yet": {300, 300, 300, true, false},
+	} {
+		d, s := plane.Database{RequireTLS: k.tls}, plane.DatabaseServer{WantedMax: k.wanted, MaxConnections: k.seen}
+		c.TakeBack(&d, &s)
+		if s.WantedMax != k.want || d.RequireTLS != k.wantTLS {
+			t.Errorf("%s: %d, %v", name, s.WantedMax, d.RequireTLS)
+		}
+	}
+}

@@ -30,6 +30,9 @@ const (
 	RunDropDatabase   RunKind = "database-remove"
 )
 
+// OnDatabase tells whether the Run is about one database.
+func (k RunKind) OnDatabase() bool { return strings.HasPrefix(string(k), "database-") }
+
 // RunState is where a Run is in its life.
 type RunState string
 

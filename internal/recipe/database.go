@@ -19,6 +19,7 @@ type Guest struct {
 	Fresh     bool         // its password is new to the engine
 	Other     string       // password of its other login, while that signs in as well
 	Gone      bool         // it goes away
+	Must      bool         // that it cannot go is a failure, and not only something to say
 }
 
 // EngineState is the whole of what one engine on one server should be.
@@ -50,11 +51,16 @@ type engineSpec struct {
 	Firewall       bool              `json:"firewall"`
 }
 
+// guestSpec: sql makes a database and its role, or takes both away when shut has
+// taken the role's rights.
 type guestSpec struct {
-	ID     string `json:"id"`
-	Role   string `json:"role"`
-	Second string `json:"second"` // its other login, or empty where there never was one
-	SQL    string `json:"sql"`
+	ID        string   `json:"id"`
+	Role      string   `json:"role"`
+	Second    string   `json:"second"` // its other login, or empty where there never was one
+	SQL       string   `json:"sql"`
+	Shut      string   `json:"shut,omitempty"`
+	Must      bool     `json:"must,omitempty"`
+	Addresses []string `json:"addresses"` // from which it may have sessions
 }
 
 // Engine brings a database engine to the state: installed if it is not there,
@@ -83,7 +89,7 @@ func Engine(s EngineState) (ansible.Play, error) {
 			}
 			opened[a], spec.Open = true, true
 			spec.Rules = append(spec.Rules, map[string]any{
-				"from": a.String(), "to": private.String(), "ports": []int{enginePort(s.Engine)}, "comment": "serverplane db",
+				"from": a.String(), "to": private.String(), // the step puts in the port that the engine really has
 			})
 		}
 	}
@@ -101,13 +107,6 @@ func Engine(s EngineState) (ansible.Play, error) {
 		Files: []ansible.File{{Name: "database.json", Content: raw}},
 	}
 	return p, p.Validate()
-}
-
-func enginePort(s plane.DatabaseServer) int {
-	if s.Port != 0 {
-		return s.Port
-	}
-	return s.Engine.Port()
 }
 
 // engineConf is our configuration in the three cases: an engine that listens as
@@ -138,16 +137,27 @@ func (s *engineSpec) take(g Guest) error {
 	if err != nil {
 		return err
 	}
-	guest := guestSpec{ID: g.Database.ID, Role: g.Database.Role(), SQL: string(sql)}
+	guest := guestSpec{ID: g.Database.ID, Role: g.Database.Role(), SQL: string(sql), Must: g.Must, Addresses: []string{}}
+	logins := []string{guest.Role}
 	if g.Database.HasSecond() {
-		guest.Second = g.Database.Logins()[1]
+		logins = g.Database.Logins()
+		guest.Second = logins[1]
 	}
-	if g.Gone {
-		s.Gone = append(s.Gone, guest)
-	} else {
+	if !g.Gone {
+		for _, a := range g.Addresses {
+			guest.Addresses = append(guest.Addresses, a.String())
+		}
 		s.Databases = append(s.Databases, guest)
+		return nil
 	}
-	return nil
+	shut := files.PostgreSQLShut
+	if g.Database.Engine == plane.MariaDB {
+		shut = files.MariaDBShut
+	}
+	text, err := shut(logins...)
+	guest.Shut = string(text)
+	s.Gone = append(s.Gone, guest)
+	return err
 }
 
 func guestSQL(g Guest) ([]byte, error) {
@@ -269,6 +279,8 @@ type Dump struct {
 	File     string
 	Drop     []string         // files of dumps that are not kept
 	Rows     map[string]int64 // what a restored one must hold
+	Before   string           // file of the dump of what was there before a restore: what is put back if it cannot end
+	OrGone   bool             // a database that is not there is nothing to dump, and no failure
 }
 
 // DumpDatabase makes a dump on the database's server.
@@ -283,6 +295,7 @@ func (d Dump) play(playbook string) (ansible.Play, error) {
 	}
 	raw, err := json.Marshal(map[string]any{
 		"engine": d.Database.Engine, "role": d.Database.Role(), "name": d.Database.Name, "run": d.Run, "file": d.File, "drop": d.Drop, "rows": d.Rows,
+		"before": d.Before, "or_gone": d.OrGone,
 	})
 	if err != nil {
 		return ansible.Play{}, fmt.Errorf("encode a dump: %w", err)

@@ -55,6 +55,15 @@ func TestEngine(t *testing.T) {
 		spec := render(near,
 			recipe.Guest{Database: other, Password: "a secret password", Addresses: addrs("127.0.0.1", "10.0.0.2")},
 			recipe.Guest{Database: gone, Password: "a secret password", Addresses: addrs("10.0.0.9"), Gone: true})
+		for _, r := range spec["rules"].([]any) {
+			if _, named := r.(map[string]any)["ports"]; named {
+				t.Errorf("%s: a rule names a port that only the engine knows: %v", e, r)
+			}
+		}
+		guest, leaving := spec["databases"].([]any)[0].(map[string]any), spec["gone"].([]any)[0].(map[string]any)
+		if len(guest["addresses"].([]any)) != 3 || guest["shut"] != nil || leaving["shut"] == "" || len(leaving["addresses"].([]any)) != 0 {
+			t.Errorf("%s: %v, %v", e, guest, leaving)
+		}
 		if spec["open"] != true || len(spec["rules"].([]any)) != 2 || len(spec["databases"].([]any)) != 2 || len(spec["gone"].([]any)) != 1 || spec["generation"] != 7.0 {
 			t.Errorf("%s: %v", e, spec)
 		}

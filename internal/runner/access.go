@@ -186,7 +186,7 @@ func (j *job) proveOwn(ctx context.Context, c crew, s recipe.Seat, slot plane.Sl
 	if err := j.step(ctx, "sign in to the database with the app's own variables"); err != nil {
 		return err
 	}
-	env, err := j.environment(ctx, s.Server, files.UnitName(c.app.Name, string(slot)))
+	env, err := j.given(ctx, s.Server, c.app.Name, string(slot), all)
 	if err != nil {
 		return err
 	}
@@ -216,6 +216,17 @@ func (j *job) proveOwn(ctx context.Context, c crew, s recipe.Seat, slot plane.Sl
 	return nil
 }
 
+// given is what a slot's process was given of databases: read from the process,
+// or from its file where it has written over what it was started with, as programs
+// do that show a title of their own.
+func (j *job) given(ctx context.Context, s plane.Server, app, slot string, all []plane.Database) (map[string]string, error) {
+	env, err := j.environment(ctx, s, files.UnitName(app, slot))
+	if err != nil || !slices.ContainsFunc(all, func(d plane.Database) bool { return env[d.Named("DB_HOST")] == "" }) {
+		return env, err
+	}
+	return j.environmentFile(ctx, s, files.EnvPath(app, slot))
+}
+
 // environment is what a unit's process was started with. It holds secrets: it
 // must never reach a log.
 func (j *job) environment(ctx context.Context, s plane.Server, unit string) (map[string]string, error) {
@@ -227,13 +238,32 @@ func (j *job) environment(ctx context.Context, s plane.Server, unit string) (map
 	if res.Exit != 0 {
 		return nil, fmt.Errorf("%s does not run on %s", unit, s.Name)
 	}
+	return entries(res.Stdout), nil
+}
+
+// environmentFile is what systemd makes of a slot's variables, told by a process
+// that it starts with them. It holds secrets: it must never reach a log.
+func (j *job) environmentFile(ctx context.Context, s plane.Server, path string) (map[string]string, error) {
+	args := []string{"systemd-run", "--quiet", "--wait", "--pipe", "--collect", "-p", "EnvironmentFile=" + path, "env", "-0"}
+	res, err := j.Pool.Exec(ctx, recipe.Target(s), remote.Command{Args: args, Sudo: true})
+	if err == nil && res.Exit != 0 {
+		err = errors.New(firstLine(string(res.Stderr)))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s on %s: %w", path, s.Name, err)
+	}
+	return entries(res.Stdout), nil
+}
+
+// entries reads an environment block: NAME=value, each ended by a NUL.
+func entries(block []byte) map[string]string {
 	env := map[string]string{}
-	for entry := range strings.SplitSeq(string(res.Stdout), "\x00") {
+	for entry := range strings.SplitSeq(string(block), "\x00") {
 		if name, value, ok := strings.Cut(entry, "="); ok {
 			env[name] = value
 		}
 	}
-	return env, nil
+	return env
 }
 
 // ownLogin is the attempt an app's process would make by its variables.

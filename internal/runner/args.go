@@ -20,6 +20,8 @@ type args struct {
 	Restart        bool     `json:"restart"`         // a person agreed to restarting a database engine
 	Anyway         bool     `json:"anyway"`          // processes: an owner that cannot be reached is off, a person says
 	Rebuild        bool     `json:"rebuild"`         // deployment: build although the commit is built already
+
+	Change *plane.EngineChange `json:"change"` // database-set: what it takes back if it fails
 }
 
 func (j *job) args() (args, error) { return readArgs(j.run) }

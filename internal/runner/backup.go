@@ -5,9 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
+	"github.com/serverplane/serverplane/internal/files"
 	"github.com/serverplane/serverplane/internal/plane"
 	"github.com/serverplane/serverplane/internal/recipe"
+	"github.com/serverplane/serverplane/internal/remote"
 	"github.com/serverplane/serverplane/internal/store"
 )
 
@@ -34,7 +37,11 @@ func (b *backup) do(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.made, err = b.dump(ctx, b.drop)
+	order := recipe.Dump{}
+	for _, old := range b.drop {
+		order.Drop = append(order.Drop, old.File)
+	}
+	b.made, err = b.dump(ctx, order)
 	return err
 }
 
@@ -43,10 +50,12 @@ type dumpFacts struct {
 	Path  string           `json:"path"`
 	Bytes int64            `json:"bytes"`
 	Rows  map[string]int64 `json:"rows"`
+	Gone  bool             `json:"gone"` // there was nothing to dump
 }
 
-// dump makes one dump and tells where it is and what is in it.
-func (d *databaseJob) dump(ctx context.Context, drop []plane.Backup) (plane.Backup, error) {
+// dump makes one dump and tells where it is and what is in it. One with no path
+// was not made, since there is no such database: only where the order allows it.
+func (d *databaseJob) dump(ctx context.Context, order recipe.Dump) (plane.Backup, error) {
 	if err := d.step(ctx, "dump the database and read the dump back"); err != nil {
 		return plane.Backup{}, err
 	}
@@ -55,10 +64,7 @@ func (d *databaseJob) dump(ctx context.Context, drop []plane.Backup) (plane.Back
 	}
 	b := plane.Backup{ID: plane.NewID(plane.PrefixBackup), DatabaseID: d.db.ID, Actor: d.run.Actor, CreatedAt: d.Now().UTC()}
 	b.File = plane.BackupFile(b.ID, b.CreatedAt)
-	order := recipe.Dump{Run: d.run.ID, Server: d.primary(), Database: d.db, File: b.File}
-	for _, old := range drop {
-		order.Drop = append(order.Drop, old.File)
-	}
+	order.Run, order.Server, order.Database, order.File = d.run.ID, d.primary(), d.db, b.File
 	play, err := recipe.DumpDatabase(order)
 	if err != nil {
 		return b, err
@@ -71,6 +77,9 @@ func (d *databaseJob) dump(ctx context.Context, drop []plane.Backup) (plane.Back
 		return b, fmt.Errorf("read what the dump turned out to be: %w", err)
 	}
 	b.Path, b.Bytes, b.Rows = f.Path, f.Bytes, f.Rows
+	if f.Gone {
+		return b, nil
+	}
 	d.say(d.primary().Name, "%s holds %d rows of %d tables, %d bytes", b.Path, b.Sum(), len(b.Rows), b.Bytes)
 	return b, nil
 }
@@ -84,7 +93,10 @@ func (b *backup) done(ctx context.Context, tx *store.Tx) error {
 	if err := tx.CreateBackup(ctx, b.made); err != nil {
 		return err
 	}
-	return tx.SetBackupTrouble(ctx, b.db.ID, "", b.Now().UTC())
+	if err := tx.SetBackupTrouble(ctx, b.db.ID, "", b.Now().UTC()); err != nil {
+		return err
+	}
+	return b.databaseJob.done(ctx, tx)
 }
 
 // failed keeps why there is no dump, where db show tells of it.
@@ -105,10 +117,14 @@ func (d *databaseJob) undo(ctx context.Context, _ error) {
 	if len(d.crew.seats) == 0 {
 		return
 	}
-	if err := d.stopUnit(ctx, d.primary(), "sp-database-run-"+d.run.ID); err != nil {
+	if err := d.stopRunUnit(ctx, d.primary(), databaseWork, d.run.ID); err != nil {
 		d.say(d.primary().Name, "could not stop what this Run started: %v", err)
 	}
 }
+
+// databaseWork names, in the place of an app, the units and marks of what Runs do
+// with databases on a server (in_unit of playbooks/steps/database.py).
+var databaseWork = plane.App{Name: "database"}
 
 // restoration brings a dump back, after a dump of what is there now.
 type restoration struct {
@@ -132,7 +148,7 @@ func (r *restoration) do(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("find the backup: %w", err)
 	}
-	if r.made, err = r.dump(ctx, nil); err != nil {
+	if r.made, err = r.dump(ctx, recipe.Dump{}); err != nil {
 		return fmt.Errorf("nothing was restored, since what is there now could not be dumped first: %w", err)
 	}
 	if err := r.Store.Write(ctx, func(tx *store.Tx) error { return tx.CreateBackup(ctx, r.made) }); err != nil {
@@ -141,7 +157,7 @@ func (r *restoration) do(ctx context.Context) error {
 	if err := r.step(ctx, "restore and compare rows"); err != nil {
 		return err
 	}
-	play, err := recipe.RestoreDatabase(recipe.Dump{Run: r.run.ID, Server: r.primary(), Database: r.db, File: wanted.File, Rows: wanted.Rows})
+	play, err := recipe.RestoreDatabase(recipe.Dump{Run: r.run.ID, Server: r.primary(), Database: r.db, File: wanted.File, Rows: wanted.Rows, Before: r.made.File})
 	if err != nil {
 		return err
 	}
@@ -152,6 +168,33 @@ func (r *restoration) do(ctx context.Context) error {
 	return nil
 }
 
-func (r *restoration) done(context.Context, *store.Tx) error { return nil }
+func (r *restoration) done(ctx context.Context, tx *store.Tx) error {
+	return r.databaseJob.done(ctx, tx)
+}
 
 func (r *restoration) failed(context.Context, *store.Tx, plane.RunState, string) error { return nil }
+
+// undo waits until the step on the server has come to its end: it puts back what
+// was there, or the dump had taken its place before it could be stopped.
+func (r *restoration) undo(ctx context.Context, cause error) {
+	r.backup.undo(ctx, cause)
+	if r.made.ID == "" {
+		return // nothing was begun
+	}
+	const script = `flock -w 60 "$1" true || exit 1; [ ! -e "$3" ] || exit 2; cat "$2" 2>/dev/null; exit 0`
+	res, err := r.Pool.Exec(ctx, recipe.Target(r.primary()), remote.Command{
+		Args: []string{"sh", "-c", script, "sh", files.DatabaseLock, files.DatabaseRestored, files.HalfRestored(r.db.Role())}, Sudo: true,
+	})
+	switch {
+	case err != nil:
+		r.say(r.primary().Name, "could not see how the restore ended: %v", err)
+	case res.Exit == 2:
+		r.say(r.primary().Name, "it may hold a part of the dump only, since what was there before could not be put back; that is backup %s", r.made.ID)
+	case res.Exit != 0:
+		r.say(r.primary().Name, "what was there before is still being put back; the next Run about a database here waits for that")
+	case strings.TrimSpace(string(res.Stdout)) == r.run.ID:
+		r.say(r.primary().Name, "the dump had taken its place before it could be stopped; what was there before is backup %s", r.made.ID)
+	default:
+		r.say(r.primary().Name, "nothing was restored: the database is what it was before")
+	}
+}

@@ -33,7 +33,11 @@ func (d *databaseJob) load(ctx context.Context) error {
 
 func (d *databaseJob) primary() plane.Server { return d.crew.primary().Server }
 
-func (d *databaseJob) done(context.Context, *store.Tx) error                           { return nil }
+// done lets go of what was said when an earlier Run did not get to its end.
+func (d *databaseJob) done(ctx context.Context, tx *store.Tx) error {
+	return tx.SetDatabaseState(ctx, d.db.ID, d.db.State, "", d.db.Since)
+}
+
 func (d *databaseJob) failed(context.Context, *store.Tx, plane.RunState, string) error { return nil }
 
 // creation installs the engine if it is not there, makes database and role, opens

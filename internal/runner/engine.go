@@ -87,7 +87,7 @@ func (j *job) certify(ctx context.Context, s plane.Server, e plane.Engine) error
 // engineOrder says what is special about bringing an engine to its state.
 type engineOrder struct {
 	fresh   string // id of the database whose password is new
-	gone    string // id of the database that goes away
+	gone    string // id of the database that must go away; others that are on their way do if they can
 	restart bool   // a person agreed to one
 }
 
@@ -127,7 +127,8 @@ func (j *job) bringEngine(ctx context.Context, s plane.Server, e plane.Engine, o
 }
 
 // guests lists the engine's databases with who may connect: who has access by
-// the book, but for backends whose process is gone.
+// the book, but for backends whose process is gone. One whose removal has begun
+// goes with whatever Run comes along: none must make it anew.
 func (j *job) guests(ctx context.Context, tx *store.Tx, serverID string, e plane.Engine, o engineOrder) ([]recipe.Guest, error) {
 	all, err := tx.DatabasesOn(ctx, serverID)
 	if err != nil {
@@ -138,7 +139,10 @@ func (j *job) guests(ctx context.Context, tx *store.Tx, serverID string, e plane
 		if d.Engine != e {
 			continue
 		}
-		g := recipe.Guest{Database: d, Fresh: d.ID == o.fresh || d.State == plane.DatabaseCreating, Gone: d.ID == o.gone}
+		g := recipe.Guest{
+			Database: d, Fresh: d.ID == o.fresh || d.State == plane.DatabaseCreating,
+			Gone: d.State == plane.DatabaseRemoving, Must: d.ID == o.gone,
+		}
 		if g.Password, err = j.password(d); err != nil {
 			return nil, err
 		}

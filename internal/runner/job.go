@@ -121,7 +121,7 @@ func (j *job) executor() (executor, error) {
 	case plane.RunCreateDatabase:
 		return &creation{databaseJob{job: j}}, nil
 	case plane.RunSetDatabase:
-		return &adjustment{databaseJob{job: j}}, nil
+		return &adjustment{databaseJob: databaseJob{job: j}}, nil
 	case plane.RunBackup:
 		return &backup{databaseJob: databaseJob{job: j}}, nil
 	case plane.RunRestore:

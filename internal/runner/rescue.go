@@ -200,6 +200,9 @@ func (r *Runner) stopLeavings(ctx context.Context, run plane.Run) {
 		r.Log.Error("find what a lost run left behind", "run", run.ID, "err", err)
 		return
 	}
+	if run.Kind.OnDatabase() {
+		app = databaseWork
+	}
 	for _, s := range servers {
 		go func() {
 			ctx, cancel := context.WithTimeout(ctx, 30*time.Second)

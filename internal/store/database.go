@@ -100,6 +100,27 @@ func (t *Tx) RaiseDatabaseServer(ctx context.Context, serverID string, e plane.E
 		WHERE server_id = $1 AND engine = $2`, serverID, string(e))
 }
 
+// AmendEngine lets fn change a database and its engine, stores both, and says
+// that the engine should be something newer by now.
+func (t *Tx) AmendEngine(ctx context.Context, databaseID string, fn func(*plane.Database, *plane.DatabaseServer)) error {
+	d, err := t.Database(ctx, databaseID)
+	if err != nil {
+		return err
+	}
+	s, err := t.DatabaseServer(ctx, d.ServerID, d.Engine)
+	if err != nil {
+		return err
+	}
+	fn(&d, &s)
+	if err := t.SetDatabaseServer(ctx, s); err != nil {
+		return err
+	}
+	if err := t.UpdateDatabase(ctx, d); err != nil {
+		return err
+	}
+	return t.RaiseDatabaseServer(ctx, d.ServerID, d.Engine)
+}
+
 const selectAccess = `SELECT database_id, backend_id, address, proof FROM database_access `
 
 func scanAccess(r row, a *plane.Access) error {

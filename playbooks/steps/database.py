@@ -1,9 +1,11 @@
 """What the steps about databases share; put between server.py and the step. SPEC: engine, and what each step names."""
 
 import contextlib
+import ipaddress
 
 ROLE_RULE = re.compile(r"sp2?_[a-z][a-z0-9_]{0,23}")
 FOLDER = "/etc/serverplane/database"
+STOPPED, RESTORED = RUNTIME + "/database.stopped", RUNTIME + "/database.restored"
 
 
 def say_fact(facts):
@@ -17,6 +19,81 @@ def database_lock():
     with open(RUNTIME + "/database.lock", "w") as f:
         fcntl.flock(f, fcntl.LOCK_EX)
         yield
+
+
+def unit_of_run():
+    return "sp-database-run-" + SPEC["run"]
+
+
+def was_stopped():
+    """Whoever stops a Run notes that first (stopRunUnit of the panel), so that a step which outlives it does not go on."""
+    return (read(STOPPED) or b"").decode("utf-8", "replace").strip() == unit_of_run()
+
+
+def in_unit(shell, *args, suffix=""):
+    """Runs a shell script in a unit of its own: it can last, must not slow the app down, and is stopped by its name.
+
+    systemd takes an end by SIGTERM for a success, so that a stopped restore would pass for a finished one: the script says
+    itself that it came to its end.
+    """
+    unit = unit_of_run() + suffix
+    ended = "%s/%s.ended" % (RUNTIME, unit)
+    shell = 'read -r sp_stopped 2>/dev/null <"$1"; [ "$sp_stopped" != "$2" ] || exit 143; ended=$3; shift 3; (%s); status=$?; ' \
+            '[ "$status" != 0 ] || echo done >"$ended"; exit "$status"' % shell
+    os.makedirs(RUNTIME, mode=0o755, exist_ok=True)
+    try:
+        done = run("systemd-run", "--quiet", "--wait", "--collect", "--pipe", "--unit=" + unit, "-p", "CPUWeight=20", "-p", "IOWeight=20",
+                   "/bin/sh", "-c", shell, "sp", STOPPED, unit, ended, *args, check=False, cwd="/")
+        if done.returncode == 0 and not os.path.exists(ended):
+            done.returncode = 143
+        if done.returncode != 0 and not done.stderr.strip():
+            done.stderr = "it was stopped"
+        return done
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(ended)
+
+
+def half_restored(role):
+    """Notes what was in a database before a restore that works in place; it is there while that has not come to its end."""
+    return "%s/restoring-%s" % (STATE, role)
+
+
+def tell_half_restored(role):
+    before = read(half_restored(role))
+    if before is not None:
+        say("warning: a restore of %s was cut off in the middle and nothing could be put back: it may hold a part only. "
+            "Restore it again; what was there before is %s" % (role, before.decode("utf-8", "replace").strip()))
+
+
+def plain_address(text):
+    """An address in one form, however an engine writes it; what is none stays as it is."""
+    try:
+        address = ipaddress.ip_address(text.strip("[]").split("%")[0])
+    except ValueError:
+        return text
+    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
+def end_sessions(engine, role, allowed):
+    """Ends a role's sessions from anywhere but the allowed addresses, and looks until none is left. It is called when the
+    right to connect is gone, so that who comes again at once is refused."""
+    allowed = {plain_address(a) for a in allowed}
+    foreign = lambda: [(n, a) for n, a in engine.sessions(role) if plain_address(a) not in allowed]
+    ended, deadline = {}, time.monotonic() + 15
+    while True:
+        there = foreign()
+        if not there:
+            break
+        if time.monotonic() > deadline:
+            fail("%d sessions of %s do not end, the first from %s" % (len(there), role, there[0][1]))
+        for number, address in there:
+            ended[number] = address
+            engine.end(number)
+        time.sleep(0.2)
+    if ended:
+        changed("ended %d sessions of %s from %s; none is left" % (len(ended), role, ", ".join(sorted({plain_address(a) for a in ended.values()}))))
+    return len(ended)
 
 
 @contextlib.contextmanager
@@ -35,7 +112,7 @@ def held_back(*units):
 
 def complaint(text):
     """The line that says what is wrong; others point at a place in the statement."""
-    lines = [l for l in text.splitlines() if re.search("ERROR|FATAL", l)]
+    lines = [l for l in text.splitlines() if "No space left" in l] or [l for l in text.splitlines() if re.search("ERROR|FATAL", l)]
     return lines[0] if lines else last_lines(text, 1)
 
 
@@ -49,6 +126,8 @@ def port_holder(port):
 
 class PostgreSQL:
     title, packages, units, secret_owner = "PostgreSQL", ["postgresql"], ("postgresql", "postgresql.service", "postgresql@*"), "postgres"
+
+    usual = 5432
 
     def __init__(self):
         self.version = self.name = self.port = self.data = None
@@ -88,14 +167,40 @@ class PostgreSQL:
         return set(self.sql("SELECT rolname FROM pg_roles UNION SELECT datname FROM pg_database").split("\n"))
 
     def is_open(self, private):
-        listen = {a.strip() for a in self.sql("SHOW listen_addresses").split(",")}
-        return bool(listen & {"*", "0.0.0.0", "::", private})
+        return bool(set(self.listens()) & {"*", "0.0.0.0", "::", private})
 
     def has_tls(self):
         return self.sql("SHOW ssl") == "on"
 
     def reload(self):
+        """Returns when it is in force: the reload itself only signals, and who connects before that is judged by the old files."""
+        before = self.sql("SELECT pg_conf_load_time()")
         run("systemctl", "reload", self.unit)
+        for _ in range(50):
+            if self.sql("SELECT pg_conf_load_time()") != before:
+                return
+            time.sleep(0.1)
+
+    def holds(self, role):
+        """Whether there is such a database; one that was being dropped when the engine stopped is none."""
+        return self.sql("SELECT count(*) FROM pg_database WHERE datname = '%s' AND datconnlimit <> -2" % role) == "1"
+
+    def sessions(self, role):
+        """Number and address of each of a role's sessions."""
+        text = self.sql("SELECT pid, coalesce(host(client_addr), 'local') FROM pg_stat_activity WHERE usename = '%s'" % role)
+        return [tuple(line.split("\t")) for line in text.splitlines()]
+
+    def end(self, number):
+        self.sql("SELECT count(pg_terminate_backend(%d)) \\g /dev/null" % int(number), check=False)
+
+    def reopen(self, role):
+        """Somebody closed it, or a restore was cut off that had: nobody could connect any more."""
+        if self.sql("SELECT count(*) FROM pg_database WHERE datname = '%s' AND NOT datallowconn" % role) == "1":
+            self.sql("ALTER DATABASE %s WITH ALLOW_CONNECTIONS true" % role)
+            changed("opened %s, which let nobody in" % role)
+
+    def listens(self):
+        return [a.strip() for a in self.sql("SHOW listen_addresses").split(",") if a.strip()]
 
     def facts(self):
         limit, reserved, version = self.sql("SELECT current_setting('max_connections'), current_setting('superuser_reserved_connections')::int"
@@ -117,7 +222,8 @@ class PostgreSQL:
 
 class MariaDB:
     title, packages, units, secret_owner = "MariaDB", ["mariadb-server"], ("mariadb", "mariadb.service", "mysql"), "mysql"
-    unit, port, data, conf = "mariadb.service", 3306, "/var/lib/mysql", "/etc/mysql/mariadb.conf.d/99-serverplane.cnf"
+    usual = port = 3306
+    unit, data, conf = "mariadb.service", "/var/lib/mysql", "/etc/mysql/mariadb.conf.d/99-serverplane.cnf"
     own = {"mysql", "sys", "performance_schema", "lost+found", "#rocksdb"}
 
     def find(self):
@@ -149,6 +255,35 @@ class MariaDB:
     def is_open(self, private):
         listen = {a.strip() for a in self.sql("SELECT @@bind_address").split(",")}
         return bool(listen & {"*", "0.0.0.0", "::", "NULL", "", private})
+
+    def listens(self):
+        return [a.strip() for a in self.sql("SELECT @@bind_address").split(",") if a.strip() not in ("", "NULL")]
+
+    def reopen(self, role):
+        """Nothing closes one here."""
+
+    def holds(self, role):
+        return self.sql("SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = '%s'" % role) == "1"
+
+    def sessions(self, role):
+        """Number and address of each of a role's sessions."""
+        text = self.sql("SELECT ID, HOST FROM information_schema.PROCESSLIST WHERE USER = '%s'" % role)
+        return [(line.split("\t")[0], self.peer(line.split("\t")[1])) for line in text.splitlines()]
+
+    def peer(self, host):
+        """Where a session comes from. An engine that looks names up tells a name and a port: then the socket has the address."""
+        name, colon, port = host.rpartition(":")
+        if not colon:
+            return "local"
+        try:
+            return str(ipaddress.ip_address(name))
+        except ValueError:
+            peers = [line.split()[4].rpartition(":") for line in output("ss", "-tnH", "sport = :%d" % self.facts()["port"]).splitlines()]
+            found = {plain_address(a) for a, _, p in peers if p == port}
+            return found.pop() if len(found) == 1 else name
+
+    def end(self, number):
+        self.sql("KILL CONNECTION %d" % int(number), check=False)
 
     def has_tls(self):
         return self.sql("SELECT @@have_ssl") == "YES"

@@ -1,5 +1,6 @@
 """Dumps one database into a file that appears whole and checked, or not at all. SPEC: engine, role, name, file, run, drop (names of
-dumps that are not kept). Prints "learned: {...}": bytes and the rows of each table, as they are in the dump.
+dumps that are not kept), or_gone (a database that is not there is no failure). Prints "learned: {...}": bytes and the rows of each
+table, as they are in the dump, or that it is gone.
 """
 
 import gzip
@@ -23,21 +24,19 @@ def make_place():
 
 
 def dump(engine, path):
-    """In a unit of its own: it can last, must not slow the app down, and is stopped by its name."""
     if engine.title == "PostgreSQL":
         command = "runuser -u postgres -- pg_dump -p %d -Fc -Z0 --no-owner %s" % (engine.port, SPEC["role"])
     else:
         # One row a line, so that rows can be counted; line breaks in values are escaped.
-        command = "mariadb-dump --protocol=socket -u root --single-transaction --routines --triggers --events --skip-extended-insert %s" % SPEC["role"]
+        command = "mariadb-dump --protocol=socket -u root --single-transaction --routines --triggers --events --skip-extended-insert --no-autocommit %s" % SPEC["role"]
     # A shell without pipefail would take half a dump for a whole one: the exit status of the dump itself is told.
     shell = "exec 3>\"$1\" && { { %s; echo $? >\"$2\"; } | gzip -1 >&3; } && [ \"$(cat \"$2\")\" = 0 ]" % command
     status = path + ".status"
-    done = run("systemd-run", "--quiet", "--wait", "--collect", "--pipe", "--unit=sp-database-run-" + SPEC["run"], "-p", "CPUWeight=20", "-p", "IOWeight=20",
-               "/bin/sh", "-c", shell, "sp", path, status, check=False, cwd="/")
+    done = in_unit(shell, path, status)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(status)
     if done.returncode != 0:
-        fail("the dump of %s failed: %s" % (SPEC["role"], last_lines(done.stderr, 1)), done.stderr)
+        fail("the dump of %s failed: %s" % (SPEC["role"], complaint(done.stderr.strip())), done.stderr)
 
 
 def rows_of(engine, path):
@@ -85,6 +84,12 @@ def main():
     check_role(SPEC["role"])
     if not engine.find() or not engine.running():
         fail("%s is not running here; start it and ask again" % engine.title)
+    with database_lock():  # a restore that outlived its Run comes to its end first
+        tell_half_restored(SPEC["role"])
+        if SPEC["or_gone"] and not engine.holds(SPEC["role"]):
+            say_fact({"gone": True})
+            return
+        engine.reopen(SPEC["role"])
     make_place()
     path = path_of(SPEC["file"])
     part = path + ".part"

@@ -2,8 +2,11 @@
 
 SPEC: engine, generation (an older one than was in force last changes nothing), private (address), open (listen there), restart (a
 person agreed to one), max_connections (0: as it is), certificate, key, ca, conf {as_is, open, fresh}, access (our lines of pg_hba.conf),
-databases ([{id, role, second (its other login, or empty), sql}]), gone (likewise), rules ([{from, to, ports}]), firewall (false: it is left).
+databases ([{id, role, second (its other login, or empty), sql, addresses}]), gone ([{id, role, second, shut, sql, must}]), rules ([{from, to}]),
+firewall (false: it is left).
 Prints "learned: {...}": what the engine is now.
+
+Who may no longer connect first loses the right to, then the sessions there are: in the other order a client that tries at once is back.
 """
 
 import difflib
@@ -15,6 +18,10 @@ ENGINE = engine_of()
 
 def record():
     return json.loads(read(RECORD) or b'{"generation": 0, "roles": {}}')
+
+
+def keep(kept):
+    write(RECORD, json.dumps(kept, indent=2) + "\n", 0o600, quiet=True)
 
 
 def install_engine():
@@ -50,7 +57,7 @@ def start():
     changed("%s runs, listening on 127.0.0.1 and %s" % (ENGINE.title, SPEC["private"]))
 
 
-def choose_conf():
+def choose_conf(kept):
     """Which of our files it should have, and what it cannot change without a restart."""
     ours = (read(ENGINE.conf) or b"").decode()
     listens = re.search(r"^(listen_addresses|bind_address)", ours, re.M)
@@ -62,24 +69,43 @@ def choose_conf():
         text = SPEC["conf"]["open"]
     elif SPEC["open"] and not ENGINE.is_open(SPEC["private"]):
         text = SPEC["conf"]["open"]
+        kept["listen"] = ENGINE.listens()
         reasons.append("it does not listen on %s" % SPEC["private"])
     if SPEC["open"] and listens and not ENGINE.is_open(SPEC["private"]):
         reasons.append("it does not listen on %s yet" % SPEC["private"])
-    if ENGINE.title == "PostgreSQL" and SPEC["max_connections"] and ENGINE.facts()["max_connections"] != SPEC["max_connections"]:
-        reasons.append("it takes %d connections, not %d" % (ENGINE.facts()["max_connections"], SPEC["max_connections"]))
     if ENGINE.title == "MariaDB" and SPEC["open"] and not ENGINE.has_tls():
         reasons.append("it offers no TLS")
-    return text, reasons
+    return listening(text, kept), reasons + limit_reasons(reasons)
 
 
-def configure():
+def listening(text, kept):
+    """An engine that was there before goes on listening where it did; ours is added."""
+    theirs = [a for a in kept.get("listen") or [] if re.fullmatch(r"[A-Za-z0-9_.:-]+", a)]
+    missing = [a for a in ("127.0.0.1", SPEC["private"]) if a not in theirs and not (a == "127.0.0.1" and "localhost" in theirs)]
+    quote = "'" if ENGINE.title == "PostgreSQL" else ""
+    return re.sub(r"^(listen_addresses|bind_address) = .*$", lambda m: "%s = %s%s%s" % (m.group(1), quote, ",".join(theirs + missing), quote), text, flags=re.M)
+
+
+def limit_reasons(reasons):
+    """Another limit is worth a restart to who asked for it; nobody else's change waits for that."""
+    now = ENGINE.facts()["max_connections"]
+    if ENGINE.title != "PostgreSQL" or SPEC["max_connections"] in (0, now):
+        return []
+    if not (SPEC["restart"] or reasons or ENGINE.untouched()):
+        say("PostgreSQL takes %d connections until it is restarted, then %d" % (now, SPEC["max_connections"]))
+        return []
+    return ["it takes %d connections, not %d" % (now, SPEC["max_connections"])]
+
+
+def configure(kept):
     if ENGINE.errors():
         fail("%s has lines it cannot read, and ignores whole files for them; put them right first: %s" % (ENGINE.title, ENGINE.errors().split("\n")[0]), ENGINE.errors())
-    before, (text, reasons) = read(ENGINE.conf), choose_conf()
+    before, (text, reasons) = read(ENGINE.conf), choose_conf(kept)
     others = not ENGINE.untouched()
     if reasons and others and not SPEC["restart"]:
         fail("%s must be restarted once, which cuts all its connections for about a second: %s" % (ENGINE.title, "; ".join(reasons)))
     ENGINE.prepare_files()
+    keep(kept)
     touched = [certificate(), write(ENGINE.conf, text)]
     if reasons:
         restart(reasons, before)
@@ -118,14 +144,41 @@ def make_roles(kept):
         new = {name: d["id"] for name in names_of(d) if name not in kept["roles"]}
         if new:
             kept["roles"].update(new)
-            write(RECORD, json.dumps(kept, indent=2) + "\n", 0o600, quiet=True)
+            keep(kept)
         ENGINE.sql(d["sql"])
+        ENGINE.reopen(d["role"])
+        tell_half_restored(d["role"])
+
+
+def end_foreign_sessions(shut):
+    """Who was at signing in when the right went is seen a moment later."""
+    logins = [(name, d["addresses"] + ["local"]) for d in SPEC["databases"] for name in names_of(d)]
+    if sum(end_sessions(ENGINE, name, allowed) for name, allowed in logins) or shut:
+        time.sleep(1)
+        for name, allowed in logins:
+            end_sessions(ENGINE, name, allowed)
+
+
+def take_away(kept):
     for d in SPEC["gone"]:
-        if kept["roles"].get(check_role(d["role"])) == d["id"]:
-            ENGINE.sql(d["sql"])
+        if kept["roles"].get(check_role(d["role"])) != d["id"]:
+            continue
+        try:
+            ENGINE.sql(d["shut"])
             for name in names_of(d):
-                kept["roles"].pop(name, None)
-            changed("removed the database and the role " + d["role"])
+                end_sessions(ENGINE, name, [])
+            ENGINE.sql(d["sql"])
+        except SystemExit:
+            if d["must"]:
+                raise
+            say("warning: %s could not be removed yet; the Run that is to do it tells why" % d["role"])
+            continue
+        for name in names_of(d):
+            kept["roles"].pop(name, None)
+        keep(kept)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(half_restored(d["role"]))
+        changed("removed the database and the role " + d["role"])
 
 
 def our_lines(text):
@@ -150,9 +203,9 @@ def check_markers():
 
 
 def let_in():
-    """Our part stands first: the first line that fits decides."""
+    """Our part stands first: the first line that fits decides. Says whether anything changed."""
     if ENGINE.title != "PostgreSQL":
-        return
+        return False
     before = read(ENGINE.access) or b""
     lines = before.decode("utf-8", "surrogateescape").split("\n")
     place = our_lines("\n".join(lines))
@@ -161,25 +214,30 @@ def let_in():
     now = os.stat(ENGINE.access)
     put = lambda data: write(ENGINE.access, data, now.st_mode & 0o7777, now.st_uid, now.st_gid)
     if not put("\n".join(lines).encode("utf-8", "surrogateescape")):
-        return
+        return False
     if ENGINE.errors():
         said = ENGINE.errors()
         put(before)
         fail("PostgreSQL does not accept pg_hba.conf with our lines, which were taken back: " + said.split("\n")[0], said)
     ENGINE.reload()
+    return True
 
 
-def open_firewall():
-    """Our rules for this engine's port become exactly the wanted ones; those of another engine stay."""
+def open_firewall(kept):
+    """Our rules for this engine's port become exactly the wanted ones; those of another engine stay. It may listen on another port
+    than is usual, or than it did."""
+    port = ENGINE.facts()["port"]
+    former, kept["port"] = kept.get("port", port), port
     if not SPEC["firewall"] or not shutil.which("ufw") or not ufw_active():
         say("the firewall is not ServerPlane's here, or not active: no rule was changed")
         return
-    wanted = [rule_text(r) for r in SPEC["rules"]]
+    wanted = [rule_text(dict(r, ports=[port])) for r in SPEC["rules"]]
     for text in wanted:
         ufw_allow(text, "serverplane db")
     for rule in ufw_added():
         text = without_comment(rule)
-        if rule.endswith(" comment 'serverplane db'") and " port %d " % ENGINE.port in text and text not in wanted:
+        ours = rule.endswith(" comment 'serverplane db'") and any(" port %d " % p in text for p in (port, former, ENGINE.usual))
+        if ours and text not in wanted:
             run("ufw", "--force", "delete", *ufw_words(rule))
             changed("firewall: deleted " + text)
 
@@ -204,13 +262,15 @@ def main():
     else:
         check_markers()
         refuse_foreign(kept["roles"])
-        configure()
+        configure(kept)
     refuse_foreign(kept["roles"])
     make_roles(kept)
-    let_in()
-    open_firewall()
+    shut = let_in()
+    open_firewall(kept)
+    end_foreign_sessions(shut)
+    take_away(kept)
     kept["generation"] = SPEC["generation"]
-    write(RECORD, json.dumps(kept, indent=2) + "\n", 0o600, quiet=True)
+    keep(kept)
     learn()
 
 

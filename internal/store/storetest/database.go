@@ -108,6 +108,15 @@ func databaseAccess(k kit) {
 	set()
 	s.Generation = 1
 	same(k, "what was seen leaves the generation", get(k, seen), s)
+	k.write(func(ctx context.Context, tx *store.Tx) error {
+		return tx.AmendEngine(ctx, "dbs_web", func(d *plane.Database, s *plane.DatabaseServer) { d.RequireTLS, s.WantedMax = false, 300 })
+	})
+	s.Generation, s.WantedMax = 2, 300
+	same(k, "an amended engine", get(k, seen), s)
+	same(k, "an amended database", get(k, func(ctx context.Context, tx *store.Tx) (plane.Database, error) { return tx.Database(ctx, "dbs_web") }).RequireTLS, false)
+	k.missing(func(ctx context.Context, tx *store.Tx) error {
+		return tx.AmendEngine(ctx, "dbs_none", func(*plane.Database, *plane.DatabaseServer) {})
+	})
 
 	near := plane.Access{DatabaseID: "dbs_web", BackendID: "bck_webs1", Address: netip.MustParseAddr("127.0.0.1")}
 	far := plane.Access{DatabaseID: "dbs_web", BackendID: "bck_webs2", Address: netip.MustParseAddr("10.0.0.2")}
