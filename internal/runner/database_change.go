@@ -84,6 +84,14 @@ func (r *drop) do(ctx context.Context) error {
 	if err := r.load(ctx); err != nil {
 		return err
 	}
+	_, err := r.engineOf(ctx, r.db)
+	if errors.Is(err, store.ErrNotFound) {
+		r.say("", "its engine was never touched")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
 	begun, err := r.begun(ctx)
 	if err != nil {
 		return err
@@ -94,13 +102,6 @@ func (r *drop) do(ctx context.Context) error {
 		}
 	}
 	if err := r.step(ctx, "remove access, database and role"); err != nil {
-		return err
-	}
-	_, err = r.engineOf(ctx, r.db)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil // its engine was never touched
-	}
-	if err != nil {
 		return err
 	}
 	if err := r.bringEngine(ctx, r.primary(), r.db.Engine, engineOrder{gone: r.db.ID}); err != nil {
@@ -166,11 +167,7 @@ func (r *drop) begin(ctx context.Context) error {
 		if err := tx.SetDatabaseState(ctx, r.db.ID, plane.DatabaseRemoving, "its removal has begun", since); err != nil {
 			return err
 		}
-		err := tx.RaiseDatabaseServer(ctx, r.db.ServerID, r.db.Engine)
-		if errors.Is(err, store.ErrNotFound) {
-			return nil
-		}
-		return err
+		return tx.RaiseDatabaseServer(ctx, r.db.ServerID, r.db.Engine)
 	})
 }
 

@@ -266,6 +266,19 @@ func TestRemovalOfWhatIsGone(t *testing.T) {
 	}
 }
 
+// TestRemovalOfWhatNeverCameToBe: no server has to be reached for it.
+func TestRemovalOfWhatNeverCameToBe(t *testing.T) {
+	k := newKept(t, nil)
+	d := k.database("none", "NONE")
+	d.Engine, d.State, d.Stranger = plane.MariaDB, plane.DatabaseFailed, plane.Proof{}
+	k.write(func(tx *store.Tx) error { return tx.UpdateDatabase(k.ctx, d) })
+	k.begin()
+	run, _ := k.ended(k.queue(plane.RunDropDatabase, d, "").ID)
+	if books, _ := k.played(); run.State != plane.RunSucceeded || len(books) != 0 {
+		t.Errorf("%s: %s; played %q", run.State, run.Reason, books)
+	}
+}
+
 // TestSettingsThatAreNotTaken: with them in the book every later Run about the
 // engine would fail.
 func TestSettingsThatAreNotTaken(t *testing.T) {
