@@ -18,6 +18,7 @@ type args struct {
 	Database       string   `json:"database"`        // id; database-*
 	Backup         string   `json:"backup"`          // id; database-restore
 	Restart        bool     `json:"restart"`         // a person agreed to restarting a database engine
+	Process        string   `json:"process"`         // id; processes: whose wish it is
 	Anyway         bool     `json:"anyway"`          // processes: an owner that cannot be reached is off, a person says
 	Rebuild        bool     `json:"rebuild"`         // deployment: build although the commit is built already
 

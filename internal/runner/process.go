@@ -23,7 +23,9 @@ type processes struct {
 	all  []plane.Process
 	tidy bool // every server has exactly what is wished
 
-	stopping bool // something was asked to stop where it leaves
+	own      string   // id of the process whose wish this Run was queued for, or empty
+	tried    []string // ids of what was to move
+	stopping bool     // something was asked to stop where it leaves
 }
 
 func (p *processes) do(ctx context.Context) error {
@@ -32,6 +34,7 @@ func (p *processes) do(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.own = a.Process
 	if err := p.load(ctx); err != nil {
 		return err
 	}
@@ -73,6 +76,9 @@ func (c crew) seat(serverID string) (recipe.Seat, bool) {
 // for a sign of life first: nothing is stopped for a server that is away.
 func (p *processes) release(ctx context.Context, anyway bool) error {
 	moving := slices.DeleteFunc(slices.Clone(p.all), func(o plane.Process) bool { return !o.Leaves() || o.Removing })
+	for _, m := range moving {
+		p.tried = append(p.tried, m.ID)
+	}
 	for _, m := range moving {
 		to, known := p.crew.seat(m.OwnerID)
 		if !known || !to.Backend.Placed || to.Backend.Removing {
@@ -323,8 +329,9 @@ func forgetRemoved(ctx context.Context, tx *store.Tx, appID string) error {
 	return err
 }
 
-// failed leaves what did not move with its owner: nothing moves by itself later.
-// A Run that was cut short is carried on, since a process may run nowhere.
+// failed leaves what did not move with its owner: nothing moves by itself later,
+// but for what the next Run was queued for. A Run that was cut short is carried on,
+// since a process may run nowhere.
 func (p *processes) failed(ctx context.Context, tx *store.Tx, state plane.RunState, _ string) error {
 	all, err := tx.Processes(ctx, p.run.AppID)
 	if err != nil {
@@ -336,9 +343,13 @@ func (p *processes) failed(ctx context.Context, tx *store.Tx, state plane.RunSta
 	if p.tidy {
 		return forgetRemoved(ctx, tx, p.run.AppID)
 	}
+	next, err := p.nextWaits(ctx, tx)
+	if err != nil {
+		return err
+	}
 	adrift, spread := false, false
 	for _, o := range all {
-		if o.Leaves() {
+		if o.Leaves() && (!next || o.ID == p.own || slices.Contains(p.tried, o.ID)) {
 			spread = spread || o.HolderID == plane.Anywhere
 			o = o.Stays()
 			if err := tx.UpdateProcess(ctx, o); err != nil {
@@ -351,6 +362,12 @@ func (p *processes) failed(ctx context.Context, tx *store.Tx, state plane.RunSta
 		return p.carryOn(ctx, tx)
 	}
 	return nil
+}
+
+// nextWaits tells whether another Run about the app's processes is queued.
+func (p *processes) nextWaits(ctx context.Context, tx *store.Tx) (bool, error) {
+	queued, err := tx.Runs(ctx, store.RunFilter{AppID: p.run.AppID, State: plane.RunQueued, Limit: 1000})
+	return slices.ContainsFunc(queued, func(r plane.Run) bool { return r.Kind == plane.RunProcesses }), err
 }
 
 func (p *processes) carryOn(ctx context.Context, tx *store.Tx) error {

@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -376,5 +377,46 @@ func TestWhatWaitsToMoveGoesOnWhereItIs(t *testing.T) {
 	}
 	if p := b.process(); p.OwnerID != b.backends[1].ServerID || p.HolderID != b.backends[0].ServerID {
 		t.Errorf("the wish is another: %+v", p)
+	}
+}
+
+// A move that fails takes back its own wish, not the one of a Run that waits behind it.
+func TestAFailedMoveLeavesTheNextWish(t *testing.T) {
+	b := newBenched(t, 2)
+	idle := b.mail
+	idle.ID, idle.Name = plane.NewID(plane.PrefixProcess), "idle"
+	b.write(func(tx *store.Tx) error { return tx.CreateProcess(b.ctx, idle) })
+	next := plane.Run{ID: plane.NewID(plane.PrefixRun), Kind: plane.RunProcesses, AppID: b.app.ID, Locks: []string{plane.AppLock(b.app.ID)}}
+	b.fail["s1"] = "could not be stopped"
+	first := b.moveTo(1, "")
+	stage := b.stage()
+	play := stage.play
+	var wished sync.Once
+	stage.play = func(ctx context.Context, p ansible.Play, event func(ansible.Event)) (ansible.Outcome, error) {
+		wished.Do(func() {
+			idle.OwnerID, next.CreatedAt = b.backends[1].ServerID, time.Now().UTC()
+			err := b.store.Write(b.ctx, func(tx *store.Tx) error { return errors.Join(tx.UpdateProcess(b.ctx, idle), tx.Enqueue(b.ctx, next)) })
+			if err != nil {
+				b.t.Error(err)
+			}
+		})
+		return play(ctx, p, event)
+	}
+	b.started(stage)
+	if r, _ := b.ended(first.ID); r.State != plane.RunFailed {
+		t.Errorf("%s: %s", r.State, r.Reason)
+	}
+	if r, _ := b.ended(next.ID); r.State != plane.RunSucceeded {
+		t.Errorf("%s: %s", r.State, r.Reason)
+	}
+	b.write(func(tx *store.Tx) error {
+		now, err := tx.Process(b.ctx, b.app.ID, "idle")
+		if now.OwnerID != b.backends[1].ServerID || now.HolderID != now.OwnerID {
+			t.Errorf("idle did not move: %+v", now)
+		}
+		return err
+	})
+	if p := b.process(); p.OwnerID != b.backends[0].ServerID || p.HolderID != p.OwnerID {
+		t.Errorf("mail moved by itself: %+v", p)
 	}
 }

@@ -67,12 +67,22 @@ PLAIN = re.compile(r'[^"]*' + NAMED)
 PLAIN_ASKED = re.compile(r'[^"]*' + NAMED + r'[^ ]* [^ ]*(?: [^ ]*)?"(?:, subrequest: "[^ ]*")?' + ASKED)
 
 
+def elsewhere(line):
+    """Whether a line of a site without a name is somebody else's: it serves files, or asks what is no slot of any app's."""
+    if ', upstream: "' in line:
+        asked = re.search(r', upstream: "http://[^/"]*:(\d+)[/"]', line)
+        return not asked or not 20001 <= int(asked.group(1)) <= 29999
+    return '"' in line.partition(", client: ")[0]
+
+
 def about(line, names, ports):
     """Whether a line of Nginx's error log is about the app: by the name the visitor asked for, or by the process asked.
 
     A path, a header or a referrer in the line may look like the rest of it. Where a quoted text comes first, which other
     sites' files have, whatever looks like a name must be the app's.
     """
+    if "_" in names and elsewhere(line):
+        names = []
     head, asked = PLAIN.match(line), PLAIN_ASKED.match(line)
     if head:
         return head.group(1) in names or bool(asked) and int(asked.group(2)) in ports

@@ -198,6 +198,23 @@ func TestOnlyTheAppsErrors(t *testing.T) {
 	s.says("(end)")
 }
 
+// Nginx calls every site without a name by the same one: what is not the app's entry is told by what it asks, or serves.
+func TestErrorsOfANamelessApp(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "error.log")
+	mine := fmt.Sprintf(visitor, 1, "_", "10.0.0.2:20002")
+	large := `2026/11/25 10:00:02 [error] 7#7: *1 client intended to send too large body: 200 bytes, client: 192.0.2.1, server: _, request: "POST / HTTP/1.1", host: "h"`
+	write(t, path, mine, large,
+		fmt.Sprintf(visitor, 3, "_", "127.0.0.1:3000"),
+		strings.Replace(fmt.Sprintf(visitor, 4, "_", "x"), `http://x/x`, "fastcgi://unix:/run/php/php-fpm.sock:", 1),
+		`2026/11/25 10:00:05 [error] 7#7: *1 open() "/srv/x" failed (2: No such file or directory), client: 192.0.2.1, server: _, request: "GET /x HTTP/1.1", host: "h"`)
+	s := start(t, map[string]any{
+		"files": []any{map[string]any{"path": path, "from": "error", "names": []string{"_"}, "ports": []int{20001, 20003}}},
+		"lines": 10, "follow": false, "seconds": 20, "rate": 10,
+	})
+	s.says("error "+mine, "error "+large, "(end)")
+}
+
 func TestEndsWhenItsTimeIsOver(t *testing.T) {
 	t.Parallel()
 	s := start(t, map[string]any{"files": []any{}, "lines": 1, "follow": true, "seconds": 0, "rate": 1})
