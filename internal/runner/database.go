@@ -38,8 +38,6 @@ func (d *databaseJob) done(ctx context.Context, tx *store.Tx) error {
 	return tx.SetDatabaseState(ctx, d.db.ID, d.db.State, "", d.db.Since)
 }
 
-func (d *databaseJob) failed(context.Context, *store.Tx, plane.RunState, string) error { return nil }
-
 // creation installs the engine if it is not there, makes database and role, opens
 // it to every backend the app has, and proves both: that they get in, and that
 // nobody else does. Every step can be repeated, so asking again continues.

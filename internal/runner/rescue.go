@@ -172,7 +172,7 @@ func (r *Runner) writeOffDeployment(ctx context.Context, tx *store.Tx, run plane
 
 func writeOffRepair(ctx context.Context, tx *store.Tx, run plane.Run) error {
 	b, err := tx.Backend(ctx, run.BackendID)
-	if err != nil || !(b.Primary || b.Placed) || b.Removing || b.ReleaseID != "" || run.Cancel {
+	if err != nil || !b.Primary && !b.Placed || b.Removing || b.ReleaseID != "" || run.Cancel {
 		return err
 	}
 	_, err = carryForward(ctx, tx, run)
