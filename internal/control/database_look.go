@@ -42,50 +42,65 @@ func (l *looks) keep(id string, look plane.DatabaseLook) {
 // LookAtDatabase tells how a database is now, or in Reason why that cannot be
 // said. It waits for the engine as long as limit at most.
 func (c *Control) LookAtDatabase(ctx context.Context, _ plane.Actor, name string, limit time.Duration) (plane.DatabaseLook, error) {
-	var d plane.Database
-	var engine plane.DatabaseServer
-	var on plane.Server
-	err := c.store.Read(ctx, func(tx *store.Tx) (err error) {
-		if d, err = databaseByName(ctx, tx, name); err != nil {
-			return err
-		}
-		if on, err = tx.Server(ctx, d.ServerID); err != nil {
-			return err
-		}
-		engine, err = tx.DatabaseServer(ctx, d.ServerID, d.Engine)
-		if errors.Is(err, store.ErrNotFound) {
-			return nil // nothing of it was made yet
-		}
-		return err
-	})
+	v, err := read(ctx, c.store, func(tx *store.Tx) (engineSeat, error) { return seatOfDatabase(ctx, tx, name) })
 	if err != nil {
 		return plane.DatabaseLook{}, err
 	}
-	blind := plane.DatabaseLook{TakenAt: c.now().UTC(), Vantage: on.Name + ", over SSH"}
-	switch {
-	case c.engines == nil:
-		blind.Reason = "this panel does not look at servers"
-		return blind, nil
-	case d.State == plane.DatabaseCreating || engine.SeenAt.IsZero():
-		blind.Reason = "it is not made yet"
-		return blind, nil
-	}
-	if look, fresh := c.looks.fresh(d.ID, c.now()); fresh {
+	look, fresh := c.looks.fresh(v.db.ID, c.now())
+	if fresh {
 		return look, nil
+	}
+	if why := c.blindFor(v); why != "" {
+		return v.unknown(why, c.now()), nil
 	}
 	bounded, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	look, err := c.engines.LookAtDatabase(bounded, on, plane.DatabaseQuery{Engine: d.Engine, Port: engine.Port, Database: d.Role(), Roles: d.Logins()})
+	look, err = c.engines.LookAtDatabase(bounded, v.on, plane.DatabaseQuery{Engine: v.db.Engine, Port: v.engine.Port, Database: v.db.Role(), Roles: v.db.Logins()})
 	if ctx.Err() != nil {
 		return plane.DatabaseLook{}, ctx.Err()
 	}
 	if err != nil {
-		look = blind
-		look.Reason = reasonOf(err)
+		look = v.unknown(reasonOf(err), c.now())
 	}
 	look.TakenAt = c.now().UTC()
-	c.looks.keep(d.ID, look)
+	c.looks.keep(v.db.ID, look)
 	return look, nil
+}
+
+// engineSeat is a database with where it is.
+type engineSeat struct {
+	db     plane.Database
+	engine plane.DatabaseServer // zero: nothing of it was made yet
+	on     plane.Server
+}
+
+func seatOfDatabase(ctx context.Context, tx *store.Tx, name string) (v engineSeat, err error) {
+	if v.db, err = databaseByName(ctx, tx, name); err != nil {
+		return v, err
+	}
+	if v.on, err = tx.Server(ctx, v.db.ServerID); err != nil {
+		return v, err
+	}
+	v.engine, err = tx.DatabaseServer(ctx, v.db.ServerID, v.db.Engine)
+	if errors.Is(err, store.ErrNotFound) {
+		return v, nil
+	}
+	return v, err
+}
+
+// blindFor says why nobody need ask, or nothing.
+func (c *Control) blindFor(v engineSeat) string {
+	switch {
+	case c.engines == nil:
+		return "this panel does not look at servers"
+	case v.db.State == plane.DatabaseCreating || v.engine.SeenAt.IsZero():
+		return "it is not made yet"
+	}
+	return ""
+}
+
+func (v engineSeat) unknown(why string, at time.Time) plane.DatabaseLook {
+	return plane.DatabaseLook{TakenAt: at.UTC(), Vantage: v.on.Name + ", over SSH", Reason: why}
 }
 
 // reasonOf is an error in words for a person, without its hint.
