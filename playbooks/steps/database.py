@@ -127,7 +127,7 @@ def port_holder(port):
 class PostgreSQL:
     title, packages, units, secret_owner = "PostgreSQL", ["postgresql"], ("postgresql", "postgresql.service", "postgresql@*"), "postgres"
 
-    usual = 5432
+    usual, always = 5432, ["local"]
 
     def __init__(self):
         self.version = self.name = self.port = self.data = None
@@ -223,6 +223,7 @@ class PostgreSQL:
 class MariaDB:
     title, packages, units, secret_owner = "MariaDB", ["mariadb-server"], ("mariadb", "mariadb.service", "mysql"), "mysql"
     usual = port = 3306
+    always = ["local", "127.0.0.1", "::1"]  # the account at localhost may come by either
     unit, data, conf = "mariadb.service", "/var/lib/mysql", "/etc/mysql/mariadb.conf.d/99-serverplane.cnf"
     own = {"mysql", "sys", "performance_schema", "lost+found", "#rocksdb"}
 

@@ -152,7 +152,7 @@ def make_roles(kept):
 
 def end_foreign_sessions(shut):
     """Who was at signing in when the right went is seen a moment later."""
-    logins = [(name, d["addresses"] + ["local"]) for d in SPEC["databases"] for name in names_of(d)]
+    logins = [(name, d["addresses"] + ENGINE.always) for d in SPEC["databases"] for name in names_of(d)]
     if sum(end_sessions(ENGINE, name, allowed) for name, allowed in logins) or shut:
         time.sleep(1)
         for name, allowed in logins:

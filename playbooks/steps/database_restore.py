@@ -116,8 +116,9 @@ def put_back(before):
     say("putting back what was there before")
     ENGINE.sql("DROP DATABASE `%s`; CREATE DATABASE `%s` CHARACTER SET utf8mb4" % (SPEC["role"], SPEC["role"]))
     load("mariadb --protocol=socket -u root " + SPEC["role"], path, suffix="-back")
-    for number, _ in ENGINE.sessions(SPEC["role"]):  # those from before have lost their database, and would not notice
-        ENGINE.end(number)
+    for login in (SPEC["role"], "sp2_" + SPEC["role"][3:]):  # sessions from before have lost their database, and would not notice
+        for number, _ in ENGINE.sessions(login):
+            ENGINE.end(number)
     changed("put back what was there before")
 
 
