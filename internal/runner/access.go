@@ -178,7 +178,11 @@ func (j *job) proveOwn(ctx context.Context, c crew, s recipe.Seat, slot plane.Sl
 	if err := j.step(ctx, "sign in to the database with the app's own variables"); err != nil {
 		return err
 	}
-	env, err := j.environment(ctx, s.Server, files.UnitName(c.app.Name, string(slot)))
+	kind, err := j.Kinds.Of(c.app.Kind)
+	if err != nil {
+		return err
+	}
+	env, err := j.environment(ctx, s.Server, c.app.Name, string(slot), kind.Container != nil)
 	if err != nil {
 		return err
 	}
@@ -190,6 +194,9 @@ func (j *job) proveOwn(ctx context.Context, c crew, s recipe.Seat, slot plane.Sl
 		l, err := ownLogin(env, d, s.Server)
 		if err != nil {
 			return err
+		}
+		if kind.Container != nil && s.Backend.Primary { // where its door leads
+			l.Address = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), l.Address.Port())
 		}
 		if engine.TLS {
 			ours, err := j.authority(ctx)
@@ -210,8 +217,11 @@ func (j *job) proveOwn(ctx context.Context, c crew, s recipe.Seat, slot plane.Sl
 
 // environment is what a unit's process was started with. It holds secrets: it
 // must never reach a log.
-func (j *job) environment(ctx context.Context, s plane.Server, unit string) (map[string]string, error) {
-	const script = `exec cat "/proc/$(systemctl show --property=MainPID --value "$1")/environ"`
+func (j *job) environment(ctx context.Context, s plane.Server, app, slot string, contained bool) (map[string]string, error) {
+	unit, script := files.UnitName(app, slot), `exec cat "/proc/$(systemctl show --property=MainPID --value "$1")/environ"`
+	if contained {
+		unit, script = files.ContainerName(app, slot), `exec cat "/proc/$(docker --host unix:///run/docker.sock inspect --format '{{.State.Pid}}' "$1")/environ"`
+	}
 	res, err := j.Pool.Exec(ctx, recipe.Target(s), remote.Command{Args: []string{"sh", "-c", script, "sh", unit}, Sudo: true})
 	if err != nil {
 		return nil, fmt.Errorf("read what %s on %s was given: %w", unit, s.Name, err)
