@@ -37,6 +37,7 @@ func TestDocker(t *testing.T) {
 		{"images go with their releases", boxedRetired},
 		{"a backend comes back after a power cut", boxedPowerCut},
 		{"what is removed leaves no trace", boxedRemoved},
+		{"containers reach the app's database, and only it", boxedDatabase},
 	} {
 		if !t.Run(story.name, func(t *testing.T) { story.tell(t, w) }) {
 			t.Fatal("the rest builds on this")
@@ -282,13 +283,13 @@ func boxedAgain(t *testing.T, w *boxedWorld) {
 // boxedOnce needs an image with a shell. There is no registry here: one is made of the servers' own programs, and its name is taken
 // away again, so that it goes with the last image made of it.
 func boxedOnce(t *testing.T, w *boxedWorld) {
-	w.eachBoxed(t, `set -- /bin/sh /bin/cat; tar -ch "$@" $(ldd "$@" | grep -o '/[^ :]*\.so[^ ]*' | sort -u) 2>/dev/null | docker import - shell >/dev/null`)
+	w.eachBoxed(t, `set -- /bin/sh /bin/cat; mkdir /tmp/shell; cp -L --parents "$@" $(ldd "$@" | grep -o '/[^ :]*\.so[^ ]*' | sort -u) /tmp/shell; chmod -R u=rwX,go=rX /tmp/shell; tar -C /tmp/shell -c . | docker import - shell >/dev/null; rm -r /tmp/shell`)
 	must(t, w.box.Write("Dockerfile", strings.Replace(scratchFile, "scratch", "shell", 1)))
 	_, err := w.box.Commit("with a shell")
 	must(t, err)
-	w.cli(t, "app", "set", "box", "--run-once", `echo "once on $SERVERPLANE_SERVER, version $APP_VERSION, $(cat /proc/self/status | while read -r key value rest; do [ "$key" != Uid: ] || echo "user $value"; done)"`)
+	w.cli(t, "app", "set", "box", "--run-once", `echo "once on $SERVERPLANE_SERVER, $(cat /proc/self/status | while read -r key value rest; do [ "$key" != Uid: ] || echo "user $value"; done)"`)
 	w.cli(t, "deploy", "box", "--wait")
-	if said := w.ssh(t, "s1", "cat /home/sp_box/logs/run-*.log"); !strings.Contains(said, "once on s1, version 2, user 65534") {
+	if said := w.ssh(t, "s1", "cat /home/sp_box/logs/run-*.log"); !strings.Contains(said, "once on s1, user 65534") {
 		t.Errorf("the run-once command said:\n%s", said)
 	}
 	if logs := w.ssh(t, "s2", "ls /home/sp_box/logs | grep run- || true"); logs != "" {
@@ -347,11 +348,10 @@ func boxedBroken(t *testing.T, w *boxedWorld) {
 	_, err := w.box.Commit("mended")
 	must(t, err)
 	for want, args := range map[string][]string{
-		"has no start command":  {"app", "set", "box", "--start", "/app"},
-		"memory must be 16m":    {"app", "set", "box", "--option", "memory=1k"},
-		`no option "shared"`:    {"app", "set", "box", "--option", "shared=uploads"},
-		"has no process":        {"process", "set", "box", "mail", "--command", "/app", "--on", "one"},
-		"has no database of it": {"db", "create", "boxdb", "--app", "box", "--engine", "postgresql"},
+		"has no start command": {"app", "set", "box", "--start", "/app"},
+		"memory must be 16m":   {"app", "set", "box", "--option", "memory=1k"},
+		`no option "shared"`:   {"app", "set", "box", "--option", "shared=uploads"},
+		"has no process":       {"process", "set", "box", "mail", "--command", "/app", "--on", "one"},
 	} {
 		if said := w.refuse(t, 1, args...); !strings.Contains(said, want) {
 			t.Errorf("%q is not told: %s", want, said)
@@ -384,6 +384,45 @@ func boxedRemoved(t *testing.T, w *boxedWorld) {
 	w.cli(t, "backend", "remove", "box", "s2", "--wait")
 	w.boxGone(t, "s2")
 	w.untilServes(t, "s1")
+	w.cli(t, "app", "remove", "box", "--yes", "--wait")
+	w.boxGone(t, "s1")
+}
+
+// boxedDatabase is an app with a database on its primary: from the container there it leads through a door to the primary's loopback,
+// from a backend's the usual way. Nothing else of the primary's loopback is reached by that.
+func boxedDatabase(t *testing.T, w *boxedWorld) {
+	w.cli(t, "app", "create", "box", "--server", "s1", "--repo", w.box.URL(), "--option", "drain=1s", "--no-deploy")
+	w.cli(t, "db", "create", "boxdb", "--app", "box", "--engine", "postgresql", "--wait")
+	w.cli(t, "deploy", "box", "--wait")
+	w.cli(t, "lb", "enable", "box", "--yes", "--wait")
+	w.cli(t, "backend", "add", "box", "s2", "--wait")
+	for server, from := range map[string]string{"s1": "127.0.0.1", "s2": w.servers["s2"].Addr.String()} {
+		var seen struct {
+			Role, From string
+			Encrypted  bool
+		}
+		got := w.ssh(t, "s1", "curl -s -m 20 http://"+w.backend(t, "box", server).Address+"/db")
+		if json.Unmarshal([]byte(got), &seen) != nil || seen.From != from || !seen.Encrypted {
+			t.Errorf("from %s: %s", server, got)
+		}
+	}
+	inside := `nsenter --net=/proc/$(docker inspect -f '{{.State.Pid}}' sp-box-` + w.live(t) + `)/ns/net `
+	private := w.servers["s1"].Addr.String()
+	if got := w.ssh(t, "s1", inside+"nc -z -w 3 "+private+" 5432 && echo reached || echo refused"); got != "reached" {
+		t.Errorf("the door is %s", got)
+	}
+	// 20000 is what Nginx says on the primary's loopback which configuration it runs.
+	if got := w.ssh(t, "s1", inside+"nc -z -w 3 "+private+" 20000 && echo reached || echo refused"); got != "refused" {
+		t.Error("a container reaches another service of the primary's loopback")
+	}
+	w.eachBoxed(t, "systemctl restart docker")
+	w.untilServes(t, "s1")
+	if got := w.ssh(t, "s1", "curl -s -m 20 http://"+w.backend(t, "box", "s1").Address+"/db"); !strings.Contains(got, "127.0.0.1") {
+		t.Errorf("after Docker was restarted: %s", got)
+	}
+	w.cli(t, "backend", "remove", "box", "s2", "--wait")
+	w.boxGone(t, "s2")
+	w.cli(t, "db", "remove", "boxdb", "--yes", "--wait")
 	w.cli(t, "app", "remove", "box", "--yes", "--wait")
 	w.boxGone(t, "s1")
 }

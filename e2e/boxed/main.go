@@ -16,6 +16,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/jackc/pgx/v5"
 )
 
 func main() {
@@ -61,7 +63,27 @@ func pages() http.Handler {
 		value := os.Getenv(r.PathValue("name"))
 		tell(w, map[string]any{"sha256": digest(value), "bytes": len(value)})
 	})
+	m.HandleFunc("/db", func(w http.ResponseWriter, r *http.Request) {
+		seen, err := database(r.Context())
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadGateway)
+			return
+		}
+		tell(w, seen)
+	})
 	return m
+}
+
+// database signs in by the one variable that most programs ask for.
+func database(ctx context.Context) (map[string]any, error) {
+	conn, err := pgx.Connect(ctx, os.Getenv("DATABASE_URL"))
+	if err != nil {
+		return nil, err
+	}
+	var role, from string
+	var encrypted bool
+	err = conn.QueryRow(ctx, "select current_user, host(inet_client_addr()), (select ssl from pg_stat_ssl where pid = pg_backend_pid())").Scan(&role, &from, &encrypted)
+	return map[string]any{"role": role, "from": from, "encrypted": encrypted}, errors.Join(err, conn.Close(ctx))
 }
 
 func digest(s string) string {

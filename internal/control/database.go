@@ -1,7 +1,6 @@
 package control
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -28,7 +27,7 @@ func (c *Control) CreateDatabase(ctx context.Context, actor plane.Actor, w Datab
 		if err != nil {
 			return "", inField("app", err)
 		}
-		if err := cmp.Or(refuseLeaving(a), c.kinds.Contained(a, "app", "database of its own here")); err != nil {
+		if err := refuseLeaving(a); err != nil {
 			return "", err
 		}
 		d, err := c.newDatabase(ctx, tx, a, w)

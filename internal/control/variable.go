@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -87,6 +88,10 @@ func (c *Control) computedVariables(ctx context.Context, tx *store.Tx, a plane.A
 	if err != nil {
 		return nil, err
 	}
+	kind, err := c.kinds.Of(a.Kind)
+	if err != nil {
+		return nil, err
+	}
 	var views []VariableView
 	for _, d := range all {
 		if !d.Usable() {
@@ -104,8 +109,15 @@ func (c *Control) computedVariables(ctx context.Context, tx *store.Tx, a plane.A
 		if slot == "" {
 			slot = plane.SlotA
 		}
-		hard, soft := recipe.ShownVariables(a, slot, d, s.Server, string(password))
+		private, err := netip.ParseAddr(s.Host)
+		if err != nil {
+			return nil, fmt.Errorf("read the address of %s: %w", s.ServerName, err)
+		}
+		hard, soft := recipe.ShownVariables(kind, a, slot, d, s.Server, private, string(password))
 		from := fmt.Sprintf("database %s; the host is 127.0.0.1 on %s and %s on backends", d.Name, s.ServerName, s.Host)
+		if kind.Container != nil {
+			from = fmt.Sprintf("database %s; the host is %s on all backends", d.Name, s.Host)
+		}
 		maps.Copy(hard, soft)
 		for name, value := range hard {
 			v := VariableView{Computed: from, Name: name, Length: len(value), UpdatedAt: d.Since}

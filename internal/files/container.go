@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"time"
 )
@@ -39,6 +40,11 @@ type Container struct {
 	Memory    uint64 // limit in MiB, at least 16; 0: none
 	Stop      time.Duration
 	Variables []Var
+	// Doors are addresses of this server, IPv4, that lead from inside the container to the same port of the server's own loopback,
+	// as if this server itself had come: a database that lets nobody in but this server.
+	Doors []netip.AddrPort
+	// Authorities tells that the container sees the slot's certificates of databases (CAPath, CABundlePath) at the same paths.
+	Authorities bool
 }
 
 func (c Container) check() error {
@@ -50,6 +56,11 @@ func (c Container) check() error {
 	}
 	if c.Inside == 0 {
 		return refuse("inside", "must be 1 to 65535")
+	}
+	for _, d := range c.Doors {
+		if !d.Addr().Is4() || d.Addr().IsLoopback() || d.Port() == 0 {
+			return refuse("doors", "must be IPv4 addresses other than loopback, with a port")
+		}
 	}
 	return checkVars(slices.SortedFunc(slices.Values(c.Variables), byName))
 }
@@ -75,6 +86,7 @@ func (c Container) Create() ([]byte, error) {
 			"NetworkMode":   NetworkName(c.App),
 			"PortBindings":  map[string]any{inside: []any{map[string]string{"HostIp": "127.0.0.1", "HostPort": fmt.Sprint(c.Port)}}},
 			"Memory":        c.Memory << 20,
+			"Binds":         c.binds(),
 			"LogConfig":     map[string]string{"Type": "none"}, // the unit's journal has it all
 			"SecurityOpt":   []string{"no-new-privileges"},
 			"RestartPolicy": map[string]string{"Name": "no"}, // systemd starts it anew
@@ -84,6 +96,16 @@ func (c Container) Create() ([]byte, error) {
 		return nil, fmt.Errorf("encode a container: %w", err)
 	}
 	return append(text, '\n'), nil
+}
+
+func (c Container) binds() []string {
+	binds := []string{}
+	if c.Authorities {
+		for _, path := range []string{CAPath(c.App, c.Slot), CABundlePath(c.App, c.Slot)} {
+			binds = append(binds, path+":"+path+":ro")
+		}
+	}
+	return binds
 }
 
 func (c Container) environment() []string {
@@ -145,14 +167,21 @@ WantedBy=multi-user.target
 // Start gives the script of the unit. Network and rule are looked after at each start, so that they are there again whatever was
 // restarted or flushed meanwhile, before the container is.
 //
-// The rule lets nothing begin a connection into the app's network from outside it: Docker itself lets a neighbour on the same
+// The first rule lets nothing begin a connection into the app's network from outside it: Docker itself lets a neighbour on the same
 // segment reach a port that is published on 127.0.0.1, and whoever has a route the container. What this server itself sends
-// passes by the rule.
+// passes by the rule. Those of a door let a packet through to the loopback of this server, which is closed to all else from there.
 func (c Container) Start() ([]byte, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	return fmt.Appendf(nil, containerStart, ContainerName(c.App, c.Slot), NetworkName(c.App), BridgeName(c.ID), c.App, ContainerPath(c.App, c.Slot)), nil
+	doors := ""
+	if len(c.Doors) > 0 {
+		doors = fmt.Sprintf(containerLoopback, BridgeName(c.ID))
+	}
+	for _, d := range c.Doors {
+		doors += fmt.Sprintf(containerDoor, BridgeName(c.ID), d.Addr(), d.Port())
+	}
+	return fmt.Appendf(nil, containerStart, ContainerName(c.App, c.Slot), NetworkName(c.App), BridgeName(c.ID), c.App, ContainerPath(c.App, c.Slot), doors), nil
 }
 
 const containerStart = `#!/bin/sh
@@ -165,9 +194,23 @@ if [ "$bridge" != %[3]s ]; then
     $docker network rm %[2]s >/dev/null 2>&1 || true
     $docker network create --driver bridge --opt com.docker.network.bridge.name=%[3]s %[2]s >/dev/null
 fi
-rule='DOCKER-USER ! -i %[3]s -o %[3]s -m conntrack --ctstate NEW -m comment --comment serverplane-%[4]s -j DROP'
-iptables -w 10 -C $rule 2>/dev/null || iptables -w 10 -I $rule
-answer=$(curl -q --silent --show-error --fail-with-body --noproxy '*' --unix-socket /run/docker.sock \
+keep() {
+    table=$1 chain=$2
+    shift 2
+    iptables -w 10 -t "$table" -C "$chain" -m comment --comment serverplane-%[4]s "$@" 2>/dev/null ||
+        iptables -w 10 -t "$table" -I "$chain" -m comment --comment serverplane-%[4]s "$@"
+}
+keep filter DOCKER-USER ! -i %[3]s -o %[3]s -m conntrack --ctstate NEW -j DROP
+%[6]sanswer=$(curl -q --silent --show-error --fail-with-body --noproxy '*' --unix-socket /run/docker.sock \
     --header 'Content-Type: application/json' --data-binary '@%[5]s' 'http://docker/containers/create?name=%[1]s') || { echo "$answer" >&2; exit 1; }
 exec $docker start --attach %[1]s
+`
+
+const containerLoopback = `keep filter INPUT -i %[1]s -d 127.0.0.0/8 -m conntrack ! --ctstate DNAT -j DROP
+echo 1 >/proc/sys/net/ipv4/conf/%[1]s/route_localnet
+`
+
+const containerDoor = `keep filter INPUT -i %[1]s -d 127.0.0.1/32 -p tcp --dport %[3]d -m conntrack --ctstate DNAT -j ACCEPT
+keep nat INPUT -i %[1]s -d 127.0.0.1/32 -p tcp --dport %[3]d -j SNAT --to-source 127.0.0.1
+keep nat PREROUTING -i %[1]s -d %[2]s/32 -p tcp --dport %[3]d -j DNAT --to-destination 127.0.0.1:%[3]d
 `

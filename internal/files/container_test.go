@@ -3,6 +3,7 @@ package files
 import (
 	"encoding/json"
 	"errors"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,7 +16,8 @@ import (
 func goodContainer() Container {
 	return Container{
 		App: "web", ID: "app_abcdefghijklmnop", Slot: "a", Release: "20260102030405-0123abc", Root: "apps/site", Port: 20001, Inside: 3000,
-		Server: "s1", Memory: 512, Stop: 30 * time.Second,
+		Server: "s1", Memory: 512, Stop: 30 * time.Second, Authorities: true,
+		Doors:     []netip.AddrPort{netip.MustParseAddrPort("10.0.0.1:5432"), netip.MustParseAddrPort("10.0.0.1:3306")},
 		Variables: []Var{{"PLAIN", "x"}, {"LINES", "one\ntwo \"three\" \\ $HOME\t"}, {"PORT", "1"}, {"LD_PRELOAD", "/evil.so"}},
 	}
 }
@@ -103,6 +105,7 @@ func TestContainerRefusals(t *testing.T) {
 		"inside":            func(c *Container) { c.Inside = 0 },
 		"memory":            func(c *Container) { c.Memory = 1 },
 		"stop":              func(c *Container) { c.Stop = 0 },
+		"doors":             func(c *Container) { c.Doors = []netip.AddrPort{netip.MustParseAddrPort("[::1]:5432")} },
 		"variables[TWICE]":  func(c *Container) { c.Variables = []Var{{"TWICE", ""}, {"TWICE", ""}} },
 		"variables[BROKEN]": func(c *Container) { c.Variables = []Var{{"BROKEN", "\x00"}} },
 	} {
@@ -126,18 +129,12 @@ func TestBridgeNamesFitAnInterface(t *testing.T) {
 }
 
 func TestManifestOfContainers(t *testing.T) {
-	m := Manifest{App: "web", ID: "app_abcdefghijklmnop", User: "sp_web", Container: true, Bridge: "sp-efghijklmnop", Created: time.Now()}
+	m := Manifest{App: "web", ID: "app_abcdefghijklmnop", User: "sp_web", Container: true, Created: time.Now()}
 	text, err := m.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if back, err := DecodeManifest(text); err != nil || !back.Container || back.Bridge != m.Bridge {
+	if back, err := DecodeManifest(text); err != nil || !back.Container {
 		t.Errorf("%+v, %v", back, err)
-	}
-	for _, wrong := range []Manifest{{Bridge: "sp-efghijklmnop"}, {Container: true}, {Container: true, Bridge: "eth0"}} {
-		wrong.App, wrong.ID, wrong.User = m.App, m.ID, m.User
-		if _, err := wrong.Encode(); err == nil {
-			t.Errorf("%+v is accepted", wrong)
-		}
 	}
 }

@@ -18,10 +18,9 @@ type Manifest struct {
 	UFW     []string  `json:"ufw"`     // comments of the firewall rules
 	Folders []string  `json:"folders"` // absolute
 	Created time.Time `json:"created"`
-	// Container says that the slots are containers: their names, the images' and the network's follow from App.
-	// Bridge is the network's interface, by which its rule is found.
-	Container bool   `json:"container,omitempty"`
-	Bridge    string `json:"bridge,omitempty"`
+	// Container says that the slots are containers: their names, the images', the network's and the comment of their rules follow
+	// from App.
+	Container bool `json:"container,omitempty"`
 	// Processes and Generation are kept by the step that places processes: the
 	// units that are or may be there, and the newest wish it has seen.
 	Processes  []string `json:"processes,omitempty"`
@@ -80,9 +79,6 @@ func (m Manifest) check() error {
 		if err := subset(l.field, l.values, l.allowed); err != nil {
 			return err
 		}
-	}
-	if bridge := BridgeName(m.ID); m.Container != (m.Bridge != "") || m.Container && m.Bridge != bridge {
-		return refuse("bridge", "must be "+bridge+" where slots are containers, and empty elsewhere")
 	}
 	for i, u := range m.Processes {
 		if !matches("sp-"+m.App+`(_p_`+processName+`@[0-9]{1,2}\.service|_[ct]_`+processName+`\.service|_c_`+processName+`\.timer)`, u) {

@@ -241,8 +241,8 @@ func suppliedVariables(p Preparation, s Seat) map[string]string {
 
 func (d Supply) connection(p Preparation, s Seat) plane.Connection {
 	c := plane.Connection{Host: d.Primary.PrivateAddress, Port: d.Port, Password: d.Password}
-	if s.Backend.Primary {
-		c.Host = loopback()
+	if kind, err := p.Kinds.Of(p.App.Kind); s.Backend.Primary && err == nil && kind.Container == nil {
+		c.Host = loopback() // a container's is its own: see files.Container.Doors
 	}
 	if d.TLS {
 		c.CA = files.CAPath(p.App.Name, string(p.Plan.Slot))
@@ -262,9 +262,12 @@ func authorities(p Preparation) []byte {
 }
 
 // ShownVariables is what a process in that slot of the primary is given of a
-// database.
-func ShownVariables(a plane.App, slot plane.Slot, d plane.Database, s plane.DatabaseServer, password string) (hard, soft map[string]string) {
+// database; private is the primary's address.
+func ShownVariables(kind plane.Definition, a plane.App, slot plane.Slot, d plane.Database, s plane.DatabaseServer, private netip.Addr, password string) (hard, soft map[string]string) {
 	c := plane.Connection{Host: loopback(), Port: s.Port, Password: password}
+	if kind.Container != nil {
+		c.Host = private
+	}
 	if s.TLS {
 		c.CA = files.CAPath(a.Name, string(slot))
 	}

@@ -73,6 +73,35 @@ func TestEngine(t *testing.T) {
 	}
 }
 
+// TestPrepareContainerWithDatabase: 127.0.0.1 in a container is the container. On the primary the database's address leads to the
+// primary's loopback, and the certificate is seen inside.
+func TestPrepareContainerWithDatabase(t *testing.T) {
+	p := preparation(nil, seat(1), seat(2))
+	p.App.Kind, p.Plan.Spec = plane.KindDocker, plane.Spec{HealthPath: "/"}
+	p.Databases = []recipe.Supply{{Database: shop(plane.PostgreSQL), Password: "p w", Primary: server(1), Port: 5432, TLS: true, CA: []byte("ca")}}
+	play, err := recipe.Prepare(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range play.Files {
+		if !strings.HasPrefix(f.Name, "slot-") {
+			continue
+		}
+		text := string(f.Content)
+		for _, want := range []string{
+			`"DB_HOST=10.0.0.1"`, `"PGSSLROOTCERT=/etc/serverplane/apps/web/b/database-ca.pem"`,
+			`"/etc/serverplane/apps/web/b/database-ca.pem:/etc/serverplane/apps/web/b/database-ca.pem:ro"`,
+		} {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s lacks %s", f.Name, want)
+			}
+		}
+		if door := strings.Contains(text, "-d 10.0.0.1/32 -p tcp --dport 5432 -j DNAT"); door != (f.Name == "slot-s1.tar") {
+			t.Errorf("%s has a door: %v", f.Name, door)
+		}
+	}
+}
+
 // TestPrepareWithDatabase: what is computed differs by server, wins over what the
 // app recorded long ago, and its defaults give way.
 func TestPrepareWithDatabase(t *testing.T) {

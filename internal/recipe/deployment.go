@@ -98,7 +98,11 @@ func slotTree(p Preparation, kind plane.Definition, s Seat) ([]byte, error) {
 	env, err := files.Env(buildVariables(kind, at, suppliedVariables(p, s)))
 	t.root(buildEnvPath(app, slot), 0o600, env, err)
 	if ca := authorities(p); ca != nil {
-		t.app(files.CAPath(app, slot), 0o640, ca, nil)
+		mode := int64(0o640)
+		if kind.Container != nil { // its user is somebody else, and a certificate is no secret
+			mode = 0o644
+		}
+		t.app(files.CAPath(app, slot), mode, ca, nil)
 	}
 	t.app(files.StartPath(app, slot), 0o640, runs.start, nil)
 	text, err := buildScript(kind, at, p.Plan.Spec)
@@ -119,9 +123,7 @@ func manifest(a plane.App, kind plane.Definition) ([]byte, error) {
 		Folders: []string{files.Home(a.Name), files.ConfigDir(a.Name)},
 		Created: a.CreatedAt,
 	}
-	if kind.Container != nil {
-		m.Container, m.Bridge = true, files.BridgeName(a.ID)
-	}
+	m.Container = kind.Container != nil
 	return m.Encode()
 }
 

@@ -82,6 +82,12 @@ func containerOf(how plane.Container, p Preparation, s Seat, values []files.Var)
 	c := files.Container{
 		App: app, ID: p.App.ID, Slot: slot, Release: p.Plan.ReleaseID, Root: p.Plan.Spec.Root, Port: uint16(s.Backend.Ports.Process(p.Plan.Slot)),
 		Inside: uint16(how.Port), Server: s.Server.Name, Memory: uint64(how.Memory), Stop: p.Plan.Spec.Drain() + stopGrace, Variables: values,
+		Authorities: authorities(p) != nil,
+	}
+	if s.Backend.Primary {
+		for _, d := range p.Databases {
+			c.Doors = append(c.Doors, netip.AddrPortFrom(d.Primary.PrivateAddress, uint16(d.Port)))
+		}
 	}
 	unit, err := c.Unit()
 	if err != nil {

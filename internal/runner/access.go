@@ -186,7 +186,11 @@ func (j *job) proveOwn(ctx context.Context, c crew, s recipe.Seat, slot plane.Sl
 	if err := j.step(ctx, "sign in to the database with the app's own variables"); err != nil {
 		return err
 	}
-	env, err := j.given(ctx, s.Server, c.app.Name, string(slot), all)
+	kind, err := j.Kinds.Of(c.app.Kind)
+	if err != nil {
+		return err
+	}
+	env, err := j.given(ctx, s.Server, c.app.Name, string(slot), kind.Container != nil, all)
 	if err != nil {
 		return err
 	}
@@ -198,6 +202,9 @@ func (j *job) proveOwn(ctx context.Context, c crew, s recipe.Seat, slot plane.Sl
 		l, err := ownLogin(env, d, s.Server)
 		if err != nil {
 			return err
+		}
+		if kind.Container != nil && s.Backend.Primary { // where its door leads
+			l.Address = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), l.Address.Port())
 		}
 		if engine.TLS {
 			ours, err := j.authority(ctx)
@@ -218,10 +225,10 @@ func (j *job) proveOwn(ctx context.Context, c crew, s recipe.Seat, slot plane.Sl
 
 // given is what a slot's process was given of databases: read from the process,
 // or from its file where it has written over what it was started with, as programs
-// do that show a title of their own.
-func (j *job) given(ctx context.Context, s plane.Server, app, slot string, all []plane.Database) (map[string]string, error) {
-	env, err := j.environment(ctx, s, files.UnitName(app, slot))
-	if err != nil || !slices.ContainsFunc(all, func(d plane.Database) bool { return env[d.Named("DB_HOST")] == "" }) {
+// do that show a title of their own. A container's first process is the app's own.
+func (j *job) given(ctx context.Context, s plane.Server, app, slot string, contained bool, all []plane.Database) (map[string]string, error) {
+	env, err := j.environment(ctx, s, app, slot, contained)
+	if err != nil || contained || !slices.ContainsFunc(all, func(d plane.Database) bool { return env[d.Named("DB_HOST")] == "" }) {
 		return env, err
 	}
 	return j.environmentFile(ctx, s, files.EnvPath(app, slot))
@@ -229,8 +236,11 @@ func (j *job) given(ctx context.Context, s plane.Server, app, slot string, all [
 
 // environment is what a unit's process was started with. It holds secrets: it
 // must never reach a log.
-func (j *job) environment(ctx context.Context, s plane.Server, unit string) (map[string]string, error) {
-	const script = `exec cat "/proc/$(systemctl show --property=MainPID --value "$1")/environ"`
+func (j *job) environment(ctx context.Context, s plane.Server, app, slot string, contained bool) (map[string]string, error) {
+	unit, script := files.UnitName(app, slot), `exec cat "/proc/$(systemctl show --property=MainPID --value "$1")/environ"`
+	if contained {
+		unit, script = files.ContainerName(app, slot), `exec cat "/proc/$(docker --host unix:///run/docker.sock inspect --format '{{.State.Pid}}' "$1")/environ"`
+	}
 	res, err := j.Pool.Exec(ctx, recipe.Target(s), remote.Command{Args: []string{"sh", "-c", script, "sh", unit}, Sudo: true})
 	if err != nil {
 		return nil, fmt.Errorf("read what %s on %s was given: %w", unit, s.Name, err)

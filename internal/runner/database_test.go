@@ -323,7 +323,7 @@ func TestGiven(t *testing.T) {
 	j := newJob(k.begin(), plane.Run{ID: plane.NewID(plane.PrefixRun)})
 	for title, host := range map[string]string{itsOwn: "10.0.0.1", "nginx: master process\x00\x00": "10.0.0.2"} {
 		process.Store(title)
-		got, err := j.given(t.Context(), k.server, "web", "a", []plane.Database{k.db})
+		got, err := j.given(t.Context(), k.server, "web", "a", false, []plane.Database{k.db})
 		if err != nil || got["DB_HOST"] != host || host == "10.0.0.1" && got["DB_PASSWORD"] != "x=y\nz" {
 			t.Errorf("%q: %q, %v", title, got, err)
 		}

@@ -142,7 +142,7 @@ def in_unit(unit, options, limits, shell, *args):
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(RUNNING)
-    told = done.stdout.strip()
+    told = (done.stdout.split() or [""])[0]  # what ends the unit may say something, too
     if done.returncode == 0 and told != "0":
         done.returncode = int(told) if told.isdigit() else 128 + signal.SIGTERM
     return done, time.monotonic() - started

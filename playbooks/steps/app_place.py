@@ -83,7 +83,7 @@ def bundle_authorities():
         ours = read(CONFIG + "/" + slot + "/database-ca.pem")
         if ours:
             system = read("/etc/ssl/certs/ca-certificates.crt") or b""
-            write(CONFIG + "/" + slot + "/ca-bundle.pem", system + ours, 0o640, 0, account().pw_gid)
+            write(CONFIG + "/" + slot + "/ca-bundle.pem", system + ours, 0o644 if SPEC["container"] else 0o640, 0, account().pw_gid)
 
 
 def in_use(path):

@@ -5,6 +5,7 @@ nothing could bring back are packed into BACKUPS, then the rest goes. What could
 """
 
 import grp
+import shlex
 import stat
 import tarfile
 
@@ -199,11 +200,18 @@ def remove_logs():
             os.unlink(os.path.join(LOGS, name))
 
 
-def remove_containers(part, bridge):
-    """Containers, images and network are found by the app's own names; the rule by the interface that the manifest lists."""
-    rule = ["!", "-i", bridge, "-o", bridge, "-m", "conntrack", "--ctstate", "NEW", "-m", "comment", "--comment", "serverplane-" + APP, "-j", "DROP"]
-    while shutil.which("iptables") and run("iptables", "-w", "10", "-D", "DOCKER-USER", *rule, check=False).returncode == 0:
-        pass
+def remove_container_rules():
+    """Those that bear exactly the app's comment, as ufw's do."""
+    for table in ("filter", "nat") if shutil.which("iptables") else ():
+        for line in output("iptables", "-w", "10", "-t", table, "-S").splitlines():
+            words = shlex.split(line)
+            if words[0] == "-A" and "--comment" in words and words[words.index("--comment") + 1] == "serverplane-" + APP:
+                run("iptables", "-w", "10", "-t", table, "-D", *words[1:])
+
+
+def remove_containers(part):
+    """Containers, images and network are found by the app's own names."""
+    remove_container_rules()
     if not shutil.which("docker"):
         part.detail = "Docker is not here any more"
         return
@@ -236,7 +244,7 @@ def remove(manifest):
             remove_units(units)
     if manifest.get("container"):
         with Part("containers, images and network") as part:
-            remove_containers(part, manifest["bridge"])
+            remove_containers(part)
     with Part("firewall rules"):
         remove_rules(manifest["ufw"] or [])
     with Part("unique files") as packed:
