@@ -29,9 +29,8 @@ func docker() Definition {
 		},
 		Trust: "requests come from the gateway of the container's network: trust private addresses, as with Express: app.set('trust proxy', 'uniquelocal')",
 		Runtime: func(map[string]string) Runtime {
-			return Runtime{
-				Role: "docker", Packages: []string{"docker.io"}, Commands: []string{"docker", "dockerd"}, Asked: []string{"docker", "--version"}, Name: "Docker",
-			}
+			// Nobody asks for its version: what an app runs on is in its image, and two Dockers may differ.
+			return Runtime{Role: "docker", Packages: []string{"docker.io"}, Commands: []string{"docker", "dockerd"}, Name: "Docker"}
 		},
 		Look: func(f Files) Finding {
 			found := seen(f, 10, "Dockerfile", "what an image is made by")
