@@ -29,11 +29,7 @@ const printable = ` !"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\
 // MariaDB, both on s1, with backends on s2 and s3; s4 is nobody's.
 func TestDatabase(t *testing.T) {
 	t.Parallel() // nothing here is held against the clock
-	w := newDatabaseWorld(t)
-	for _, story := range []struct {
-		name string
-		tell func(*testing.T, *world)
-	}{
+	tellDatabase(t, []databasePart{
 		{"bad input changes nothing", databaseBadInput},
 		{"a database is made for each app, one of them with a password of every printable character", createDatabases},
 		{"variables are computed for each server", databaseVariables},
@@ -48,8 +44,37 @@ func TestDatabase(t *testing.T) {
 		{"a database killed for 5 s comes back by itself", databaseKilled},
 		{"damaged markers are refused", markersDamaged},
 		{"a backend leaves one app and the other loses nothing", leaveOneApp},
-	} {
-		if !t.Run(story.name, func(t *testing.T) { story.tell(t, w) }) {
+	})
+}
+
+// TestDatabaseKept is the same world when dumps are brought back, backends leave and databases go.
+func TestDatabaseKept(t *testing.T) {
+	t.Parallel() // nothing here is held against the clock
+	tellDatabase(t, []databasePart{
+		{"a database is made for each app", createDatabases},
+		{"variables are computed for each server", databaseVariables},
+		{"two backends are added at once", addTwoAtOnce},
+		{"each role is refused by the other's database", rolesAreApart},
+		{"100 000 rows come back as they were", rowsComeBack},
+		{"a panel killed in a restore leaves what was there", restoreKilled},
+		{"what cannot be dumped is said and leaves no half dump", dumpRefused},
+		{"damaged markers are refused", markersDamaged},
+		{"a backend leaves one app and the other loses nothing", leaveOneApp},
+		{"no session outlives a removed backend", noSessionOutlives},
+		{"removed databases are gone, whatever became of the panel", removeDatabases},
+	})
+}
+
+type databasePart struct {
+	name string
+	tell func(*testing.T, *world)
+}
+
+func tellDatabase(t *testing.T, parts []databasePart) {
+	t.Helper()
+	w := newDatabaseWorld(t)
+	for _, part := range parts {
+		if !t.Run(part.name, func(t *testing.T) { part.tell(t, w) }) {
 			t.Fatal("the rest of the line builds on this")
 		}
 	}
@@ -296,6 +321,9 @@ func rolesAreApart(t *testing.T, w *world) {
 	if own := w.ssh(t, "s1", "PGPASSWORD='known to the story' psql 'host=127.0.0.1 user=sp_other dbname=sp_other' -qAtc 'select 1' 2>&1 || true"); own != "1" {
 		t.Errorf("sp_other at its own database: %s", own)
 	}
+	if said := w.refuse(t, 1, "db", "create", "shop-data", "--app", "blog", "--engine", "postgresql", "--prefix", "MORE"); !strings.Contains(said, "exists already") {
+		t.Errorf("another app's database could be had: %s", said)
+	}
 	if out := w.ssh(t, "s1", "runuser -u sp_shop -- psql -U sp_shop_data -d sp_shop_data -c 'select 1' 2>&1 || true"); !strings.Contains(out, "reject") {
 		t.Errorf("over the socket: %s", out)
 	}
@@ -396,6 +424,10 @@ func markersDamaged(t *testing.T, w *world) {
 	}
 	if after := w.ssh(t, "s1", "sha256sum "+hba); after != before {
 		t.Error("the damaged file was changed")
+	}
+	w.refuse(t, 1, "db", "remove", "other", "--yes", "--wait")
+	if d := w.untilDatabase(t, "other", "ready"); !strings.Contains(d.Reason, "nothing was taken away") {
+		t.Errorf("a removal that could not begin says: %s", d.Reason)
 	}
 	w.ssh(t, "s1", "cp -a /root/hba "+hba)
 	w.cli(t, "db", "create", "third", "--app", "shop", "--engine", "postgresql", "--prefix", "THIRD", "--wait")
