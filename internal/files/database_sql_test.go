@@ -1,7 +1,6 @@
 package files
 
 import (
-	"net/url"
 	"os/exec"
 	"strings"
 	"testing"
@@ -12,19 +11,7 @@ import (
 // TestPostgreSQLLogins changes a password twice in a real PostgreSQL: whoever signs
 // in acts as the role, and nothing that the second login ever owned is left to it.
 func TestPostgreSQLLogins(t *testing.T) {
-	server, err := storetest.StartPostgres()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	address, err := url.Parse(server.URL(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	address := storetest.OwnPostgres(t)
 	psql := func(role, database, text string) string {
 		t.Helper()
 		q := address.Query()

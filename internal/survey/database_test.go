@@ -1,7 +1,6 @@
 package survey
 
 import (
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,19 +16,7 @@ import (
 // TestLookAtPostgreSQL asks a real one. It has no port and no user postgres here: runuser
 // is a program that changes nobody.
 func TestLookAtPostgreSQL(t *testing.T) {
-	server, err := storetest.StartPostgres()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	address, err := url.Parse(server.URL(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	address := storetest.OwnPostgres(t)
 	q := address.Query()
 	bin := t.TempDir()
 	if err := os.WriteFile(filepath.Join(bin, "runuser"), []byte("#!/bin/sh\nshift 3\nexec \"$@\"\n"), 0o755); err != nil {
@@ -55,6 +42,7 @@ func TestLookAtPostgreSQL(t *testing.T) {
 	}
 	s := New(nil, nil, "", "serverplane", time.Now)
 	var look plane.DatabaseLook
+	var err error
 	for limit := time.Now().Add(20 * time.Second); ; {
 		if look, err = s.readDatabase(plane.Server{Name: "s1"}, ask(name)); err != nil {
 			t.Fatal(err)

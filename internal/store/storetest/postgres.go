@@ -53,6 +53,25 @@ func StartPostgres(settings ...string) (*Postgres, error) {
 	return p, nil
 }
 
+// OwnPostgres starts a server for one test, which ends with it, and gives the address of a database there.
+func OwnPostgres(t testing.TB) *url.URL {
+	t.Helper()
+	p, err := StartPostgres()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	address, err := url.Parse(p.URL(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return address
+}
+
 func postgresPrograms() (string, error) {
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if err != nil || len(found) == 0 {
