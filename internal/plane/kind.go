@@ -45,6 +45,11 @@ type Definition struct {
 	Shared func(options map[string]string) []string
 	// Path lists folders in front of PATH, while building and running.
 	Path func(Place) []string
+	// Tools are programs that a slot has of its own, by name, as shell text; they come before any other of that name.
+	Tools func(Place) map[string]string
+	// Carries is a command that prints, as the app's user, what a release got from its server and all backends must have
+	// alike; nil, or no words: nothing.
+	Carries func(Place) []string
 	// Variables are given to builds and processes, Running to processes only, unless the app sets them.
 	Variables, Running func(Place) map[string]string
 	// NotInBuild are variables that no build sees, whoever set them.
@@ -100,6 +105,7 @@ type Runtime struct {
 	Asked    []string // command that prints the version
 	Name     string   // for a person, before the version
 	Version  string   // wished of the role; empty: Debian's own
+	Choice   string   // Debian package that every version has of its own, with %s for the version; empty: packages hold for any
 }
 
 // Option is one of a kind's own settings.
@@ -191,11 +197,25 @@ func (k Kinds) Contained(a App, field, what string) error {
 	return Invalid(field, fmt.Sprintf("an app of kind %s has no %s yet", a.Kind, what), "")
 }
 
-func (d Definition) checkOptions(given map[string]string) error {
-	known := append(slices.Clone(d.Options), drainOption(), timezoneOption()) // a kind's own rule comes first
-	if d.Container == nil {                                                   // a folder of the release is no folder of the container
-		known = append(known, sharedOption())
+// AllOptions lists the kind's own, and those that every kind has.
+func (d Definition) AllOptions() []Option {
+	all := slices.Clone(d.Options) // a kind's own rule comes first
+	own := func(o Option) bool {
+		return slices.ContainsFunc(d.Options, func(k Option) bool { return k.Name == o.Name })
 	}
+	for _, o := range []Option{drainOption(), timezoneOption(), sharedOption()} {
+		if o.Name == OptionShared && d.Container != nil { // a folder of the release is no folder of the container
+			continue
+		}
+		if !own(o) {
+			all = append(all, o)
+		}
+	}
+	return all
+}
+
+func (d Definition) checkOptions(given map[string]string) error {
+	known := d.AllOptions()
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		at := slices.IndexFunc(known, func(o Option) bool { return o.Name == name })
 		if at < 0 {

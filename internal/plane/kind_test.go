@@ -1,6 +1,7 @@
 package plane_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -60,6 +61,65 @@ func TestDefinitionsAreWhole(t *testing.T) {
 	}
 	if err := (plane.Kinds{}).Check(plane.App{Kind: plane.KindNodeJS}); err == nil {
 		t.Error("a Node.js app without a start command is accepted")
+	}
+}
+
+// A version is asked for by what may lie beside another on one server; every package and every program is of that version.
+func TestVersionsOfARuntime(t *testing.T) {
+	for _, c := range []struct {
+		kind     plane.Kind
+		version  string
+		asked    string
+		packages []string
+		tool     string
+	}{
+		{plane.KindPHP, "8.3", "php8.3", []string{"php8.3-fpm", "php8.3-cli", "php8.3-mbstring", "composer"}, `exec /usr/bin/php8.3 /usr/bin/composer "$@"`},
+		{plane.KindLaravel, "8.2", "php8.2", []string{"php8.2-fpm", "php8.2-cli"}, `exec /usr/bin/php8.2 /usr/bin/composer "$@"`},
+		{plane.KindWordPress, "7.4", "php7.4", []string{"php7.4-fpm", "php7.4-mysql"}, `exec /usr/bin/php7.4 /usr/bin/composer "$@"`},
+		{plane.KindPHP, "", "php", []string{"php-fpm", "php-cli", "php-mbstring", "composer"}, ""},
+		{plane.KindPython, "3.12", "python3.12", []string{"python3.12", "python3.12-venv"}, ""},
+		{plane.KindPython, "", "python3", []string{"python3", "python3-venv"}, ""},
+	} {
+		d, err := plane.Kinds{}.Of(c.kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		options := map[string]string{}
+		if c.version != "" {
+			options["version"] = c.version
+		}
+		if err := (plane.Kinds{}).Check(plane.App{Kind: c.kind, Spec: plane.Spec{Options: options}}); err != nil {
+			t.Errorf("%s %s: %v", c.kind, c.version, err)
+		}
+		r, place := d.Runtime(options), plane.Place{Folder: "/r", Options: options}
+		if r.Asked[0] != c.asked || r.Version != c.version {
+			t.Errorf("%s %s: asked by %q, version %q", c.kind, c.version, r.Asked, r.Version)
+		}
+		for _, p := range c.packages {
+			if !slices.Contains(r.Packages, p) {
+				t.Errorf("%s %s: needs %q, not %s", c.kind, c.version, r.Packages, p)
+			}
+		}
+		for _, p := range r.Packages {
+			if c.version != "" && (strings.HasPrefix(p, "php-") || strings.HasPrefix(p, "python3-")) {
+				t.Errorf("%s %s: %s is of any version", c.kind, c.version, p)
+			}
+		}
+		if d.Tools != nil && d.Tools(place)["composer"] != c.tool {
+			t.Errorf("%s %s: composer is %q", c.kind, c.version, d.Tools(place))
+		}
+		if c.kind == plane.KindPython && !strings.HasPrefix(d.Setup(place)[0], c.asked+" -m venv ") {
+			t.Errorf("python %s: %q", c.version, d.Setup(place))
+		}
+		if c.kind == plane.KindPHP && c.version != "" && !strings.Contains(d.Launch(place), "version=8.3\n") {
+			t.Errorf("php starts\n%s", d.Launch(place))
+		}
+	}
+	for _, wrong := range []string{"8", "8.2.28", "v8.2", "8.2 ", "latest", "08.2", "8.22"} {
+		refusedAt(t, plane.Kinds{}.Check(plane.App{Kind: plane.KindPHP, Spec: plane.Spec{Options: map[string]string{"version": wrong}}}), "option")
+	}
+	for _, wrong := range []string{"3", "2.7", "3.11.2", "3.111"} {
+		refusedAt(t, plane.Kinds{}.Check(plane.App{Kind: plane.KindPython, Spec: plane.Spec{Options: map[string]string{"version": wrong}}}), "option")
 	}
 }
 

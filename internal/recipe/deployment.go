@@ -111,6 +111,7 @@ func slotTree(p Preparation, kind plane.Definition, s Seat) ([]byte, error) {
 	t.app(oncePath(app, slot), 0o640, text, err)
 	placeWeb(t, kind, at, p, s)
 	placePool(t, kind, at, p)
+	placeTools(t, kind, at, p)
 	return t.close()
 }
 
