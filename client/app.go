@@ -36,7 +36,7 @@ type App struct {
 type AppWish struct {
 	Name       string            `json:"name"`
 	Server     string            `json:"server" doc:"name of the primary"`
-	Kind       string            `json:"kind,omitempty" doc:"see /apps/proposal"`
+	Kind       string            `json:"kind,omitempty" doc:"what it is made of; /apps/proposal looks at the repository and proposes one"`
 	Repository string            `json:"repository"`
 	Branch     string            `json:"branch,omitempty"`
 	Domains    []string          `json:"domains,omitempty" nullable:"false"`
@@ -45,7 +45,7 @@ type AppWish struct {
 	RunOnce    []string          `json:"run_once,omitempty" nullable:"false" doc:"shell lines, once per deployment on the primary"`
 	Root       string            `json:"root,omitempty"`
 	HealthPath string            `json:"health_path,omitempty"`
-	Options    map[string]string `json:"options,omitempty" doc:"drain; timezone of cron entries; shared: paths kept across releases on each server, not shared between servers"`
+	Options    map[string]string `json:"options,omitempty" doc:"those of its kind, such as version; drain; timezone of cron entries; shared: paths kept across releases on each server, not shared between servers"`
 	NoDeploy   bool              `json:"no_deploy,omitempty"`
 }
 
@@ -59,6 +59,7 @@ type AppCreated struct {
 type Proposal struct {
 	Kind       string            `json:"kind"`
 	Evidence   []string          `json:"evidence" nullable:"false" doc:"what in the repository says so"`
+	Others     []string          `json:"others,omitempty" nullable:"false" doc:"other kinds it might be, each with what says so"`
 	Build      []string          `json:"build" nullable:"false"`
 	Start      string            `json:"start" doc:"empty: as the kind starts by itself"`
 	RunOnce    []string          `json:"run_once" nullable:"false"`
@@ -83,7 +84,7 @@ type AppChange struct {
 	HealthPath *string   `json:"health_path,omitempty"`
 	Repository *string   `json:"repository,omitempty"`
 
-	Options map[string]string `json:"options,omitempty" doc:"those named; an empty value takes one back to its default"`
+	Options map[string]string `json:"options,omitempty" doc:"those named; an empty value takes one back to its default; paths of shared are not shared between servers"`
 }
 
 // CreateApp creates an app and, unless told not to, starts its first deployment.
