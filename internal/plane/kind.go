@@ -50,6 +50,9 @@ type Definition struct {
 	// Carries is a command that prints, as the app's user, what a release got from its server and all backends must have
 	// alike; nil, or no words: nothing.
 	Carries func(Place) []string
+	// Cautions is a command that prints, as the app's user on the primary, what to know before another server serves the app, a
+	// line each; nil: nothing.
+	Cautions func(Place) []string
 	// Variables are given to builds and processes, Running to processes only, unless the app sets them.
 	Variables, Running func(Place) map[string]string
 	// NotInBuild are variables that no build sees, whoever set them.

@@ -52,6 +52,7 @@ func wordpress() Definition {
 		d.Secrets = append(d.Secrets, Secret{Name: name, Make: func(random []byte) string { return base64.RawURLEncoding.EncodeToString(random[:48]) }})
 	}
 	d.Beside = []Process{{Name: "wp-cron", Kind: Cron, Command: "php wp-cron.php", On: OnOne, Schedule: "*/5 * * * *"}}
+	d.Cautions = func(p Place) []string { return []string{"/bin/sh", "-c", lookAtUploads, "sh", p.Folder} }
 	d.Look = lookWordPress
 	d.Trust = "REMOTE_ADDR is the visitor and HTTPS is on behind https, so that no redirect goes in circles"
 	return d
@@ -112,6 +113,23 @@ $table_prefix = sp_env('WP_TABLE_PREFIX', 'wp_');
 if (!defined('ABSPATH')) define('ABSPATH', __DIR__ . '/');
 require_once ABSPATH . 'wp-settings.php';
 EOF`
+
+// lookAtUploads knows plugins that keep media elsewhere by what their folders are usually called.
+const lookAtUploads = `cd "$1" || exit 1
+seen=
+for plugin in wp-content/plugins/* wp-content/mu-plugins/*; do
+    case $(basename "$plugin" | tr A-Z a-z) in
+    amazon-s3-and-cloudfront*|*offload*|s3-uploads*|wp-stateless*|ilab-media-tools*|infinite-uploads*|cloudinary*) seen=$plugin;;
+    esac
+done
+if [ -n "$seen" ]; then
+    echo "uploads: $seen keeps media in object storage, if it is switched on"
+else
+    echo 'warning: uploads: no plugin that keeps media in object storage is in wp-content/plugins, so that what one backend takes is not on the others'
+fi
+count=$(find wp-content/uploads/ -type f 2>/dev/null | head -n 1000 | wc -l)
+if [ "$count" -ge 1000 ]; then count='1000 files or more'; elif [ "$count" = 1 ]; then count='1 file'; else count="$count files"; fi
+[ "$count" = '0 files' ] || echo "warning: uploads: $count in wp-content/uploads here will not be on another backend"`
 
 const needsContent = `if [ -f wp-settings.php ]; then echo 'the repository holds WordPress itself (wp-settings.php): app set --option core=repository uses that one'; exit 1; fi
 for folder in wp-content/themes wp-content/plugins wp-content/mu-plugins themes plugins mu-plugins; do [ -d "$folder" ] && exit 0; done

@@ -117,3 +117,25 @@ func TestWhereWordPressComesFrom(t *testing.T) {
 		}
 	}
 }
+
+// Before another server serves a WordPress, its uploads and what keeps them elsewhere are told.
+func TestUploadsOfWordPress(t *testing.T) {
+	for name, c := range map[string]struct {
+		texts        map[string]string
+		want, unsaid string
+	}{
+		"nothing":                     {map[string]string{"wp-content/plugins/akismet/akismet.php": "x"}, "warning: uploads: no plugin that keeps media in object storage", "will not be"},
+		"uploads":                     {map[string]string{"wp-content/uploads/2026/a.png": "x", "wp-content/uploads/b.png": "x"}, "warning: uploads: 2 files in wp-content/uploads here will not be on another backend", "is switched on"},
+		"WP Offload Media":            {map[string]string{"wp-content/plugins/amazon-s3-and-cloudfront-pro/x.php": "x"}, "uploads: wp-content/plugins/amazon-s3-and-cloudfront-pro keeps media in object storage, if it is switched on", "warning"},
+		"one that must not be seen":   {map[string]string{"wp-content/plugins/contact-form/x.php": "x", "wp-content/uploads/a.png": "x"}, "1 file in wp-content/uploads", "is switched on"},
+		"one that is always there is": {map[string]string{"wp-content/mu-plugins/S3-Uploads/x.php": "x", "wp-content/uploads/a.png": "x"}, "1 file in wp-content/uploads", "no plugin"},
+	} {
+		dir := t.TempDir()
+		tree(t, dir, c.texts)
+		words := wordPress(t).Cautions(plane.Place{Folder: dir})
+		out, err := exec.Command(words[0], words[1:]...).CombinedOutput()
+		if err != nil || !strings.Contains(string(out), c.want) || strings.Contains(string(out), c.unsaid) {
+			t.Errorf("%s: %v, %s", name, err, out)
+		}
+	}
+}

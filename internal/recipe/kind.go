@@ -219,14 +219,21 @@ func placeTools(t *archive, kind plane.Definition, at plane.Place, p Preparation
 
 // Carried asks a server what the plan's release got from it and all backends must have alike; false: nothing.
 func Carried(kind plane.Definition, a plane.App, plan plane.Deployment) (remote.Command, bool) {
-	if kind.Carries == nil {
+	return asApp(kind.Carries, a, plan)
+}
+
+// Cautions asks the primary what to know of the plan's release before another server serves it, too; false: nothing.
+func Cautions(kind plane.Definition, a plane.App, plan plane.Deployment) (remote.Command, bool) {
+	return asApp(kind.Cautions, a, plan)
+}
+
+// asApp runs words as the app's user: what lies in a release may be a link to anywhere.
+func asApp(words func(plane.Place) []string, a plane.App, plan plane.Deployment) (remote.Command, bool) {
+	if words == nil {
 		return remote.Command{}, false
 	}
-	words := kind.Carries(place(Preparation{App: a, Plan: plan}))
-	if len(words) == 0 {
-		return remote.Command{}, false
-	}
-	return remote.Command{Args: append([]string{"runuser", "-u", files.UserName(a.Name), "--"}, words...), Sudo: true}, true
+	args := words(place(Preparation{App: a, Plan: plan}))
+	return remote.Command{Args: append([]string{"runuser", "-u", files.UserName(a.Name), "--"}, args...), Sudo: true}, len(args) > 0
 }
 
 // usualPath is what systemd gives to services.

@@ -135,3 +135,27 @@ func TestWhatAReleaseCarriesIsCompared(t *testing.T) {
 		t.Errorf("alike: %v, %q", err, d.versions)
 	}
 }
+
+// What a kind finds in the live release is told before another server serves it, and stops nothing.
+func TestCautionsAreTold(t *testing.T) {
+	b := newRolling(t, func(command string) (string, bool) {
+		if strings.Contains(command, "runuser") && strings.Contains(command, "look /home/sp_web/releases/") {
+			return "warning: uploads: 2 files\nmore\n", false
+		}
+		return "", false
+	})
+	b.r.Kinds = plane.Kinds{}.With(plane.Definition{Kind: "cobol", Cautions: func(p plane.Place) []string { return []string{"look", p.Folder} }})
+	d := b.goingBack("1")
+	a := &addition{job: newJob(b.r, plane.Run{ID: plane.NewID(plane.PrefixRun)}), crew: d.crew, seat: d.crew.seats[1], live: b.live}
+	a.crew.app.Kind = "cobol"
+	if err := a.caution(b.ctx); err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, e := range a.journal.take() {
+		lines = append(lines, e.Text)
+	}
+	if got := strings.Join(lines, "; "); got != "warning: uploads: 2 files; more" {
+		t.Errorf("told is %q", got)
+	}
+}
