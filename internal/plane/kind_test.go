@@ -1,6 +1,7 @@
 package plane_test
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -175,6 +176,35 @@ func TestSharedPathsBeginAtTheRoot(t *testing.T) {
 		}
 		if !ok {
 			refusedAt(t, err, "option")
+		}
+	}
+}
+
+// The guide has a line for every kind, and in it every option that is its own.
+func TestTheGuideKnowsEveryKind(t *testing.T) {
+	raw, err := os.ReadFile("../../docs/guide/kinds.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]string{}
+	for line := range strings.Lines(string(raw)) {
+		if cells := strings.Split(line, "|"); len(cells) == 6 && strings.HasPrefix(cells[1], " `") {
+			rows[strings.Trim(cells[1], " `")] = strings.NewReplacer("as `php`, without `document-root`", "`version` `extensions` `workers` `memory`").Replace(cells[4])
+		}
+	}
+	for _, d := range (plane.Kinds{}).All() {
+		own := ""
+		for _, o := range d.Options {
+			if o.Name == plane.OptionShared {
+				continue // told for all of them
+			}
+			own += o.Name + " "
+			if !strings.Contains(rows[string(d.Kind)], "`"+o.Name+"`") {
+				t.Errorf("the guide's line of %s does not name the option %s: %q", d.Kind, o.Name, rows[string(d.Kind)])
+			}
+		}
+		if got := strings.Count(rows[string(d.Kind)], "`") / 2; got != len(strings.Fields(own)) {
+			t.Errorf("the guide's line of %s names other options than %s: %q", d.Kind, own, rows[string(d.Kind)])
 		}
 	}
 }
