@@ -68,6 +68,17 @@ func TestCreateAppProposesAKind(t *testing.T) {
 	b.Post("/apps/new", "name", "shop", "server", "s1", "repository", "https://x/y.git").Is(422, `id="repository-error"`, "Say the app")
 }
 
+// Wherever shared paths are shown or typed, it is said that they are each server's own.
+func TestSharedPathsAreNotShared(t *testing.T) {
+	l := newLab(t)
+	b := l.as(plane.RoleAdmin)
+	b.Post("/apps/new", "name", "blog", "server", "s1", "kind", "wordpress", "repository", "https://x/y.git", "no_deploy", "yes")
+	b.Get("/apps/web").Is(200, "<code>wp-content/uploads</code>", "not shared between servers")
+	for _, form := range []string{"/apps/new", "/apps/web/settings"} {
+		b.Get(form).Is(200, "Paths that shared names are kept on each server and are not shared between servers.")
+	}
+}
+
 // A kind that a test brings along is in the list to choose from, and told of with its options like any other.
 func TestCreateAppKnowsAnEighthKind(t *testing.T) {
 	l := newLab(t)

@@ -497,7 +497,7 @@ func (p *Panel) renamed() control.AppView {
 		a.Name, a.LiveID = p.name, "dep_1"
 	}
 	if kind, err := (plane.Kinds{}).Of(p.kind); err == nil {
-		a.Kind, a.Beside = p.kind, kind.BesideLines(a.Name)
+		a.Kind, a.Beside, a.Shared = p.kind, kind.BesideLines(a.Name), kind.SharedPaths(a.Spec.Options)
 	}
 	return a
 }
