@@ -176,8 +176,7 @@ def take_away(kept):
         for name in names_of(d):
             kept["roles"].pop(name, None)
         keep(kept)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(half_restored(d["role"]))
+        forget_half_restored(d["role"])
         changed("removed the database and the role " + d["role"])
 
 
