@@ -94,13 +94,37 @@ func (c *Control) newDatabase(ctx context.Context, tx *store.Tx, a plane.App, w 
 }
 
 func mayContinue(ctx context.Context, tx *store.Tx, a plane.App, d plane.Database, w DatabaseWish) error {
-	if d.State != plane.DatabaseFailed || d.AppID != a.ID || d.Engine != w.Engine || d.Prefix != w.Prefix || w.Password != "" {
+	if d.AppID != a.ID {
+		return refuseForeign(ctx, tx, a, d)
+	}
+	if d.State != plane.DatabaseFailed || d.Engine != w.Engine || d.Prefix != w.Prefix || w.Password != "" {
 		return plane.Conflict(fmt.Sprintf("database %q exists already", d.Name), "choose another name, or see db show "+d.Name)
 	}
 	if err := refuseDatabaseRun(ctx, tx, d); err != nil {
 		return err
 	}
 	return tx.SetDatabaseState(ctx, d.ID, plane.DatabaseCreating, d.Reason, d.Since)
+}
+
+// refuseForeign tells whose database it is: an app uses its own, on its own primary.
+func refuseForeign(ctx context.Context, tx *store.Tx, a plane.App, d plane.Database) error {
+	owner, err := tx.App(ctx, d.AppID)
+	if err != nil {
+		return fmt.Errorf("find whose database %s is: %w", d.Name, err)
+	}
+	text := fmt.Sprintf("database %q exists already and is %q's", d.Name, owner.Name)
+	if d.ServerID != a.ServerID {
+		theirs, err := tx.Server(ctx, d.ServerID)
+		if err != nil {
+			return fmt.Errorf("find the server of %s: %w", d.Name, err)
+		}
+		ours, err := tx.Server(ctx, a.ServerID)
+		if err != nil {
+			return fmt.Errorf("find the primary of %s: %w", a.Name, err)
+		}
+		text += fmt.Sprintf(", on its primary %q; %q lives on %q, and an app uses databases of its own primary only", theirs.Name, a.Name, ours.Name)
+	}
+	return &plane.Error{Code: plane.CodeConflict, Field: "name", Message: text, Hint: "choose another name, and one is made for " + a.Name}
 }
 
 func (c *Control) mayCreate(ctx context.Context, tx *store.Tx, a plane.App, d plane.Database) error {

@@ -76,6 +76,18 @@ func TestCreateDatabase(t *testing.T) {
 	if err != nil || run.Kind != plane.RunCreateDatabase || !slices.Equal(run.Locks, want) {
 		t.Fatalf("%+v, %v", run, err)
 	}
+	far := wishedApp("far")
+	far.Server = p.ready(2).Name
+	if _, _, err := p.CreateApp(t.Context(), ann, far); err != nil {
+		t.Fatal(err)
+	}
+	p.refuses("a database of another primary", plane.CodeConflict, "name", func(ctx context.Context) error {
+		_, err := p.CreateDatabase(ctx, ann, control.DatabaseWish{Name: "shop", App: "far", Engine: plane.PostgreSQL})
+		if err != nil && !strings.Contains(err.Error(), "an app uses databases of its own primary only") {
+			t.Errorf("it says %v", err)
+		}
+		return err
+	})
 	p.refuses("twice", plane.CodeConflict, "", create(good))
 	second := good
 	second.Name = "other"
