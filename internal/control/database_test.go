@@ -183,6 +183,46 @@ func TestBackendAndDatabase(t *testing.T) {
 	}
 }
 
+// TestRestartIsAnnounced with each engine that needs one and all apps in it.
+func TestRestartIsAnnounced(t *testing.T) {
+	p := newPanel(t)
+	p.ready(1)
+	p.ready(2)
+	p.app("other", "other.example.com")
+	p.app("web")
+	p.live("web")
+	if _, err := p.EnableBalancer(t.Context(), ann, "web", read); err != nil {
+		t.Fatal(err)
+	}
+	closed := plane.DatabaseServer{Port: 5432, MaxConnections: 300, Reserved: 3}
+	p.made("shop", "", closed)
+	p.made("second", "SECOND", closed)
+	if _, err := p.CreateDatabase(t.Context(), ann, control.DatabaseWish{Name: "theirs", App: "other", Engine: plane.PostgreSQL}); err != nil {
+		t.Fatal(err)
+	}
+	p.write(func(ctx context.Context, tx *store.Tx) error {
+		d, err := tx.DatabaseByName(ctx, "second")
+		if err != nil {
+			return err
+		}
+		closed.ServerID, closed.Engine, d.Engine = d.ServerID, plane.MariaDB, plane.MariaDB
+		if err := tx.SetDatabaseServer(ctx, closed); err != nil {
+			return err
+		}
+		d.State = plane.DatabaseReady
+		return tx.UpdateDatabase(ctx, d)
+	})
+	_, err := p.AddBackend(t.Context(), ann, "web", control.BackendWish{Server: "s2"})
+	if err == nil {
+		t.Fatal("it would be restarted unannounced")
+	}
+	for _, want := range []string{"PostgreSQL was there before", "cuts the connections of web, other, whatever else uses it for about a second", "MariaDB was there before", "of web, whatever", "--acknowledge restart"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("it does not say %q: %v", want, err)
+		}
+	}
+}
+
 func TestSetDatabase(t *testing.T) {
 	p := newPanel(t)
 	p.ready(1)
