@@ -77,10 +77,9 @@ type Place struct {
 
 // Web is what the Nginx in a slot serves.
 type Web struct {
-	Root     string   // folder below which files are served
-	Fallback bool     // a path that is no file gets index.html
-	PHP      bool     // index.php, and .php files through the slot's php-fpm
-	Plain    []string // paths below which nothing is carried out as PHP
+	Root     string // folder below which files are served
+	Fallback bool   // a path that is no file gets index.html
+	PHP      bool   // index.php, and .php files through the slot's php-fpm, but for what is shared
 }
 
 // Pool is a php-fpm: how many requests at once, and how many MiB one of them may take.

@@ -128,7 +128,7 @@ func placeWeb(t *archive, kind plane.Definition, at plane.Place, p Preparation, 
 	}
 	w, slot := kind.Web(at), p.Plan.Slot
 	text, err := nginx.RenderWeb(nginx.Web{
-		App: p.App.Name, Slot: string(slot), Root: w.Root, Fallback: w.Fallback, PHP: w.PHP, Plain: w.Plain, Scratch: at.Scratch,
+		App: p.App.Name, Slot: string(slot), Root: w.Root, Fallback: w.Fallback, PHP: w.PHP, Shared: at.Shared, Scratch: at.Scratch,
 		Listen: netip.AddrPortFrom(loopback(), uint16(s.Backend.Ports.Process(slot))),
 	})
 	t.app(files.WebPath(p.App.Name, string(slot)), 0o640, []byte(text), err)
