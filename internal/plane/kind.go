@@ -193,8 +193,8 @@ func (k Kinds) Contained(a App, field, what string) error {
 }
 
 func (d Definition) checkOptions(given map[string]string) error {
-	known := append(slices.Clone(d.Options), drainOption(), timezoneOption()) // a kind's own rule comes first
-	if d.Container == nil {                                                   // a folder of the release is no folder of the container
+	known := append(slices.Clone(d.Options), drainOption(), timezoneOption(), switchingOption()) // a kind's own rule comes first
+	if d.Container == nil {                                                                      // a folder of the release is no folder of the container
 		known = append(known, sharedOption())
 	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
