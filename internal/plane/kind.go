@@ -184,8 +184,8 @@ func (d Definition) checkBelowRoot(s Spec) error {
 }
 
 func (d Definition) checkOptions(given map[string]string) error {
-	known := append(slices.Clone(d.Options), drainOption(), timezoneOption()) // a kind's own rule comes first
-	if d.Container == nil {                                                   // a container's shared paths are its own option
+	known := append(slices.Clone(d.Options), drainOption(), timezoneOption(), switchingOption()) // a kind's own rule comes first
+	if d.Container == nil {                                                                      // a container's shared paths are its own option
 		known = append(known, sharedOption())
 	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {

@@ -19,7 +19,18 @@ type Preparation struct {
 	Databases []Supply
 	Archive   func() (io.ReadCloser, error) // the exact tree of the plan's commit
 	Kinds     plane.Kinds
+	Start     Start
 }
+
+// Start says what becomes of a slot that is prepared.
+type Start int
+
+// The ways to start a slot.
+const (
+	StartBeside  Start = iota // beside the other one, whether that runs or not
+	StartInstead              // the other one is stopped first, and started again where this one does not come up
+	StartNot                  // it is built only
+)
 
 // Limits of the steps that can last.
 const (
@@ -44,6 +55,7 @@ func Prepare(p Preparation) (ansible.Play, error) {
 			"app": p.App.Name, "runtime": runtime(kind, p.Plan.Spec), "slot": slot, "release": p.Plan.ReleaseID, "root": p.Plan.Spec.Root,
 			"archive": archiveName, "shared": linked(kind, p.Plan.Spec), "build_env": buildEnvPath(p.App.Name, slot), "build_script": files.BuildPath(p.App.Name, slot),
 			"container": container(kind, p), "build_seconds": buildSeconds, "build_memory": noLimit, "start_seconds": startSeconds, "rebuild": false,
+			"starts": p.Start != StartNot, "instead": p.Start == StartInstead || p.Plan.Spec.Restarts(),
 		},
 		Files: []ansible.File{{Name: archiveName, Open: p.Archive}},
 	}

@@ -70,7 +70,7 @@ func carrierOf(kind plane.Definition, at plane.Place, p Preparation, s Seat) (ca
 	app, slot := p.App.Name, string(p.Plan.Slot)
 	unit, err := files.SlotUnit(files.Unit{
 		App: app, Slot: slot, Release: p.Plan.ReleaseID, Root: p.Plan.Spec.Root, Scratch: kind.Web != nil, Quit: kind.Web != nil,
-		Port: uint16(s.Backend.Ports.Process(p.Plan.Slot)), Server: s.Server.Name, Stop: p.Plan.Spec.Drain() + stopGrace,
+		Port: uint16(s.Backend.Ports.Process(p.Plan.Slot)), Server: s.Server.Name, Stop: p.Plan.Spec.Drain() + stopGrace, Alone: p.Plan.Spec.Restarts(),
 	})
 	if err != nil {
 		return carrier{}, err
@@ -88,7 +88,7 @@ func containerOf(kind plane.Definition, at plane.Place, p Preparation, s Seat, v
 	c := files.Container{
 		App: app, ID: p.App.ID, Slot: slot, Release: p.Plan.ReleaseID, Root: p.Plan.Spec.Root, Port: uint16(s.Backend.Ports.Process(p.Plan.Slot)),
 		Inside: uint16(how.Port), Server: s.Server.Name, Memory: uint64(how.Memory), Stop: p.Plan.Spec.Drain() + stopGrace, Variables: values,
-		Authorities: authorities(p) != nil, Shared: kind.SharedPaths(p.Plan.Spec.Options),
+		Authorities: authorities(p) != nil, Shared: kind.SharedPaths(p.Plan.Spec.Options), Alone: p.Plan.Spec.Restarts(),
 	}
 	if s.Backend.Primary {
 		for _, d := range p.Databases {
