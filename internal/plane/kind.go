@@ -192,22 +192,14 @@ func (d Definition) checkBelowRoot(s Spec) error {
 	return nil
 }
 
-// Contained refuses what would run beside an app's container instead of in it; what names it for a person.
-func (k Kinds) Contained(a App, field, what string) error {
-	if d, err := k.Of(a.Kind); err != nil || d.Container == nil {
-		return err
-	}
-	return Invalid(field, fmt.Sprintf("an app of kind %s has no %s yet", a.Kind, what), "")
-}
-
 // AllOptions lists the kind's own, and those that every kind has.
 func (d Definition) AllOptions() []Option {
 	all := slices.Clone(d.Options) // a kind's own rule comes first
 	own := func(o Option) bool {
 		return slices.ContainsFunc(d.Options, func(k Option) bool { return k.Name == o.Name })
 	}
-	for _, o := range []Option{drainOption(), timezoneOption(), sharedOption()} {
-		if o.Name == OptionShared && d.Container != nil { // a folder of the release is no folder of the container
+	for _, o := range []Option{drainOption(), timezoneOption(), switchingOption(), sharedOption()} {
+		if o.Name == OptionShared && d.Container != nil { // a container's shared paths are its own option
 			continue
 		}
 		if !own(o) {
@@ -228,8 +220,11 @@ func (d Definition) checkOptions(given map[string]string) error {
 			return Invalid("option", o.Name+" "+o.Rule, "the default is "+cmp.Or(o.Default, "empty"))
 		}
 	}
-	shared := d.SharedPaths(given)
-	if err := CheckShared("option", shared); err != nil {
+	shared, check := d.SharedPaths(given), CheckShared
+	if d.Container != nil {
+		check = CheckMounts
+	}
+	if err := check("option", shared); err != nil {
 		return err
 	}
 	return d.checkDocumentRoot(given, shared)
@@ -294,6 +289,14 @@ func timezoneOption() Option {
 func sharedOption() Option {
 	return Option{Name: OptionShared, Rule: "must list relative paths inside the release, apart by commas, none inside another", Accepts: func(s string) bool {
 		return CheckShared("option", Spec{Options: map[string]string{OptionShared: s}}.Shared()) == nil
+	}}
+}
+
+// mountOption is sharedOption for what runs in containers: a folder of the release is no folder of theirs.
+func mountOption() Option {
+	return Option{Name: OptionShared, Rule: "must list absolute paths inside the container, apart by commas, none inside another, none in /proc, /sys, /dev or /etc", Accepts: func(s string) bool {
+		paths := Spec{Options: map[string]string{OptionShared: s}}.Shared()
+		return (s == "" || len(paths) == strings.Count(s, ",")+1) && CheckMounts("option", paths) == nil
 	}}
 }
 

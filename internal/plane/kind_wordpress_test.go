@@ -139,3 +139,11 @@ func TestUploadsOfWordPress(t *testing.T) {
 		}
 	}
 }
+
+// What visits do elsewhere, one server does by the clock.
+func TestWordPressCronRunsOnOne(t *testing.T) {
+	beside := wordPress(t).Beside
+	if len(beside) != 1 || beside[0].Kind != plane.Cron || beside[0].On != plane.OnOne || !strings.Contains(beside[0].Command, "wp-cron.php") {
+		t.Errorf("beside it runs %+v", beside)
+	}
+}
