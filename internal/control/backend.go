@@ -42,7 +42,7 @@ func (c *Control) AddBackend(ctx context.Context, actor plane.Actor, app string,
 		if err := mayUseDatabases(ctx, tx, a, w.Acknowledge); err != nil {
 			return "", err
 		}
-		args, err := json.Marshal(map[string]any{"restart": slices.Contains(w.Acknowledge, plane.AckRestart)})
+		args, err := json.Marshal(map[string]any{"restart": slices.Contains(w.Acknowledge, plane.AckRestart), "memory": slices.Contains(w.Acknowledge, plane.AckMemory)})
 		if err != nil {
 			return "", fmt.Errorf("describe an addition: %w", err)
 		}

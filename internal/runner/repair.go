@@ -106,6 +106,9 @@ func (r *repair) startAnew(ctx context.Context) error {
 		return err
 	}
 	r.touched = true
+	if err := r.lead(ctx); err != nil {
+		return err
+	}
 	if err := r.build(ctx, []recipe.Seat{r.seat}, r.live, r.crew.app); err != nil {
 		return err
 	}
