@@ -65,3 +65,30 @@ func TestAcknowledgedMemoryReachesTheRun(t *testing.T) {
 		return err
 	})
 }
+
+// TestFixedPortIsOneAppsOnAServer, whether it is created, changed or given one more backend there.
+func TestFixedPortIsOneAppsOnAServer(t *testing.T) {
+	p := newPanel(t)
+	p.ready(1)
+	fixed := map[string]string{plane.OptionSwitch: plane.SwitchRestart, plane.OptionFixedPort: "3000"}
+	wish := wishedApp("web", "www.example.com")
+	wish.Spec.Options, wish.Acknowledge = fixed, []string{plane.AckGap}
+	if _, _, err := p.CreateApp(t.Context(), ann, wish); err != nil {
+		t.Fatal(err)
+	}
+	p.refuses("created with a port that is taken", plane.CodeConflict, "", func(ctx context.Context) error {
+		other := wishedApp("shop", "shop.example.com")
+		other.Spec.Options, other.Acknowledge = fixed, []string{plane.AckGap}
+		_, _, err := p.CreateApp(ctx, ann, other)
+		return err
+	})
+	p.app("shop", "shop.example.com")
+	p.refuses("changed to a port that is taken", plane.CodeConflict, "", func(ctx context.Context) error {
+		_, err := p.ChangeApp(ctx, ann, "shop", control.AppChange{Options: fixed, Acknowledge: []string{plane.AckGap}})
+		return err
+	})
+	fixed[plane.OptionFixedPort] = "3001"
+	if _, err := p.ChangeApp(t.Context(), ann, "shop", control.AppChange{Options: fixed, Acknowledge: []string{plane.AckGap}}); err != nil {
+		t.Error(err)
+	}
+}

@@ -197,6 +197,9 @@ func (d Definition) checkOptions(given map[string]string) error {
 	if d.Container == nil {                                                                      // a folder of the release is no folder of the container
 		known = append(known, sharedOption())
 	}
+	if d.Container == nil && d.Web == nil {
+		known = append(known, fixedPortOption())
+	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		at := slices.IndexFunc(known, func(o Option) bool { return o.Name == name })
 		if at < 0 {
@@ -205,6 +208,9 @@ func (d Definition) checkOptions(given map[string]string) error {
 		if o := known[at]; !o.Accepts(given[name]) {
 			return Invalid("option", o.Name+" "+o.Rule, "the default is "+cmp.Or(o.Default, "empty"))
 		}
+	}
+	if err := (Spec{Options: given}).checkFixedPort(); err != nil {
+		return err
 	}
 	shared := d.SharedPaths(given)
 	if err := CheckShared("option", shared); err != nil {

@@ -48,3 +48,35 @@ func TestCostOfRestarting(t *testing.T) {
 		}
 	}
 }
+
+func TestFixedPort(t *testing.T) {
+	check := func(kind plane.Kind, options map[string]string) error {
+		return plane.Kinds{}.Check(plane.App{Kind: kind, Spec: plane.Spec{Options: options}.WithDefaults(kind)})
+	}
+	restart := func(port string) map[string]string {
+		return map[string]string{plane.OptionFixedPort: port, plane.OptionSwitch: plane.SwitchRestart}
+	}
+	for _, c := range []struct {
+		kind    plane.Kind
+		options map[string]string
+		refused string
+	}{
+		{plane.KindNodeJS, restart("3000"), ""},
+		{plane.KindPython, restart("8000"), ""},
+		{plane.KindNodeJS, restart("80"), "must be a port of 1024 to 65535"},
+		{plane.KindNodeJS, restart("20001"), "none of ServerPlane's own (20000 to 29999)"},
+		{plane.KindNodeJS, restart("03000"), "must be a port"},
+		{plane.KindNodeJS, map[string]string{plane.OptionFixedPort: "3000"}, "--option switch=restart"},
+		{plane.KindDocker, restart("3000"), "has no option"},
+		{plane.KindPHP, restart("3000"), "has no option"},
+	} {
+		err := check(c.kind, c.options)
+		if (err == nil) != (c.refused == "") || err != nil && !strings.Contains(err.Error(), c.refused) {
+			t.Errorf("%s %v: %v", c.kind, c.options, err)
+		}
+	}
+	s := plane.Spec{Options: restart("3000")}
+	if got := s.SharedPort(plane.Ports{ProcessA: 20001}); got != 3000 {
+		t.Errorf("both slots share %d", got)
+	}
+}
