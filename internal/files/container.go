@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -24,6 +25,16 @@ func ImageName(app string) string { return "sp-" + app }
 // BridgeName is the network interface of the app's network: at most 15 characters, of the app's id, since names of apps may be
 // longer.
 func BridgeName(id string) string { return "sp-" + id[max(0, len(id)-12):] }
+
+// NetworkPath is the script that looks after the app's network and its rules, as the slot needs them (see Container.Network); 0640
+// root:sp_<app>.
+func NetworkPath(app, slot string) string { return SlotDir(app, slot) + "/network" }
+
+// MountName names in the app's shared folder what a path of its containers is kept in. All lie side by side there: what a container
+// may put into one never leads the way to another.
+func MountName(path string) string {
+	return strings.ReplaceAll(strings.TrimPrefix(path, "/"), "/", "+")
+}
 
 // ContainerPath is what the slot's container is made of (see Container.Create), variables included; 0600 root.
 func ContainerPath(app, slot string) string { return SlotDir(app, slot) + "/container.json" }
@@ -46,6 +57,8 @@ type Container struct {
 	Doors []netip.AddrPort
 	// Authorities tells that the container sees the slot's certificates of databases (CAPath, CABundlePath) at the same paths.
 	Authorities bool
+	// Shared are paths inside the container that outlive releases on this server.
+	Shared []string
 }
 
 func (c Container) check() error {
@@ -61,6 +74,11 @@ func (c Container) check() error {
 	for _, d := range c.Doors {
 		if !d.Addr().Is4() || d.Addr().IsLoopback() || d.Port() == 0 {
 			return refuse("doors", "must be IPv4 addresses other than loopback, with a port")
+		}
+	}
+	for _, path := range c.Shared {
+		if !matches(`(/[A-Za-z0-9_.-]+)+`, path) || strings.Contains(path+"/", "/../") || strings.Contains(path+"/", "/./") {
+			return refuse("shared", "must be absolute paths of letters, digits, ., _ and - between slashes")
 		}
 	}
 	return checkVars(slices.SortedFunc(slices.Values(c.Variables), byName))
@@ -105,6 +123,9 @@ func (c Container) binds() []string {
 		for _, path := range []string{CAPath(c.App, c.Slot), CABundlePath(c.App, c.Slot)} {
 			binds = append(binds, path+":"+path+":ro")
 		}
+	}
+	for _, path := range c.Shared {
+		binds = append(binds, SharedDir(c.App)+"/"+MountName(path)+":"+path)
 	}
 	return binds
 }
@@ -165,13 +186,32 @@ SyslogIdentifier=sp-%[1]s-%[2]s
 WantedBy=multi-user.target
 `
 
-// Start gives the script of the unit. Network and rule are looked after at each start, so that they are there again whatever was
+// Start gives the script of the unit. Network and rules are looked after at each start, so that they are there again whatever was
 // restarted or flushed meanwhile, before the container is.
+func (c Container) Start() ([]byte, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	return fmt.Appendf(nil, containerStart, ContainerName(c.App, c.Slot), NetworkPath(c.App, c.Slot), ContainerPath(c.App, c.Slot)), nil
+}
+
+const containerStart = `#!/bin/sh
+# Written by ServerPlane; changes made by hand are replaced.
+set -e
+docker='docker --host unix:///run/docker.sock'
+$docker rm --force --volumes %[1]s >/dev/null 2>&1 || true
+/bin/sh %[2]s
+answer=$(curl -q --silent --show-error --fail-with-body --noproxy '*' --unix-socket /run/docker.sock \
+    --header 'Content-Type: application/json' --data-binary '@%[3]s' 'http://docker/containers/create?name=%[1]s') || { echo "$answer" >&2; exit 1; }
+exec $docker start --attach %[1]s
+`
+
+// Network gives the script that looks after the app's network and its rules; one at a time, since slot and processes may start at once.
 //
 // The first rule lets nothing begin a connection into the app's network from outside it: Docker itself lets a neighbour on the same
 // segment reach a port that is published on 127.0.0.1, and whoever has a route the container. What this server itself sends
 // passes by the rule. Those of a door let a packet through to the loopback of this server, which is closed to all else from there.
-func (c Container) Start() ([]byte, error) {
+func (c Container) Network() ([]byte, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
@@ -182,30 +222,29 @@ func (c Container) Start() ([]byte, error) {
 	for _, d := range c.Doors {
 		doors += fmt.Sprintf(containerDoor, BridgeName(c.ID), d.Addr(), d.Port())
 	}
-	return fmt.Appendf(nil, containerStart, ContainerName(c.App, c.Slot), NetworkName(c.App), BridgeName(c.ID), c.App, ContainerPath(c.App, c.Slot), doors), nil
+	return fmt.Appendf(nil, containerNetwork, NetworkName(c.App), BridgeName(c.ID), c.App, doors), nil
 }
 
-const containerStart = `#!/bin/sh
+const containerNetwork = `#!/bin/sh
 # Written by ServerPlane; changes made by hand are replaced.
 set -e
 docker='docker --host unix:///run/docker.sock'
-$docker rm --force --volumes %[1]s >/dev/null 2>&1 || true
-bridge=$($docker network inspect --format '{{index .Options "com.docker.network.bridge.name"}}' %[2]s 2>/dev/null || true)
-if [ "$bridge" != %[3]s ]; then
-    $docker network rm %[2]s >/dev/null 2>&1 || true
-    $docker network create --driver bridge --opt com.docker.network.bridge.name=%[3]s %[2]s >/dev/null
+mkdir -p /run/serverplane
+exec 9>/run/serverplane/%[3]s.network
+flock 9
+bridge=$($docker network inspect --format '{{index .Options "com.docker.network.bridge.name"}}' %[1]s 2>/dev/null || true)
+if [ "$bridge" != %[2]s ]; then
+    $docker network rm %[1]s >/dev/null 2>&1 || true
+    $docker network create --driver bridge --opt com.docker.network.bridge.name=%[2]s %[1]s >/dev/null
 fi
 keep() {
     table=$1 chain=$2
     shift 2
-    iptables -w 10 -t "$table" -C "$chain" -m comment --comment serverplane-%[4]s "$@" 2>/dev/null ||
-        iptables -w 10 -t "$table" -I "$chain" -m comment --comment serverplane-%[4]s "$@"
+    iptables -w 10 -t "$table" -C "$chain" -m comment --comment serverplane-%[3]s "$@" 2>/dev/null ||
+        iptables -w 10 -t "$table" -I "$chain" -m comment --comment serverplane-%[3]s "$@"
 }
-keep filter DOCKER-USER ! -i %[3]s -o %[3]s -m conntrack --ctstate NEW -j DROP
-%[6]sanswer=$(curl -q --silent --show-error --fail-with-body --noproxy '*' --unix-socket /run/docker.sock \
-    --header 'Content-Type: application/json' --data-binary '@%[5]s' 'http://docker/containers/create?name=%[1]s') || { echo "$answer" >&2; exit 1; }
-exec $docker start --attach %[1]s
-`
+keep filter DOCKER-USER ! -i %[2]s -o %[2]s -m conntrack --ctstate NEW -j DROP
+%[4]s`
 
 const containerLoopback = `keep filter INPUT -i %[1]s -d 127.0.0.0/8 -m conntrack ! --ctstate DNAT -j DROP
 echo 1 >/proc/sys/net/ipv4/conf/%[1]s/route_localnet

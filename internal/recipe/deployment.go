@@ -53,7 +53,7 @@ func Prepare(p Preparation) (ansible.Play, error) {
 		Run: p.Run, Playbook: "app_prepare.yml",
 		Vars: map[string]any{
 			"app": p.App.Name, "runtime": runtime(kind, p.Plan.Spec), "slot": slot, "release": p.Plan.ReleaseID, "root": p.Plan.Spec.Root,
-			"archive": archiveName, "shared": some(kind.SharedPaths(p.Plan.Spec.Options)), "build_env": buildEnvPath(p.App.Name, slot), "build_script": files.BuildPath(p.App.Name, slot),
+			"archive": archiveName, "shared": linked(kind, p.Plan.Spec), "build_env": buildEnvPath(p.App.Name, slot), "build_script": files.BuildPath(p.App.Name, slot),
 			"container": container(kind, p), "build_seconds": buildSeconds, "build_memory": noLimit, "start_seconds": startSeconds, "rebuild": false,
 			"starts": p.Start != StartNot, "instead": p.Start == StartInstead || p.Plan.Spec.Restarts(),
 		},
@@ -70,6 +70,14 @@ func Prepare(p Preparation) (ansible.Play, error) {
 		play.Files = append(play.Files, ansible.File{Name: "slot-" + s.Server.Name + ".tar", Content: tree})
 	}
 	return play, play.Validate()
+}
+
+// linked are the shared paths that a release is given links to; containers see theirs by themselves.
+func linked(kind plane.Definition, s plane.Spec) []string {
+	if kind.Container != nil {
+		return []string{}
+	}
+	return some(kind.SharedPaths(s.Options))
 }
 
 // firewallRules let visitors to the entry, and to a backend's slots only the
@@ -117,6 +125,9 @@ func slotTree(p Preparation, kind plane.Definition, s Seat) ([]byte, error) {
 		t.app(files.CAPath(app, slot), mode, ca, nil)
 	}
 	t.app(files.StartPath(app, slot), 0o640, runs.start, nil)
+	if runs.network != nil {
+		t.app(files.NetworkPath(app, slot), 0o640, runs.network, nil)
+	}
 	text, err := buildScript(kind, at, p.Plan.Spec)
 	t.app(files.BuildPath(app, slot), 0o640, text, err)
 	text, err = files.Script(p.Plan.Spec.RunOnce)

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -44,5 +45,26 @@ func TestFormerPasswordStays(t *testing.T) {
 	}
 	if got := kept(); string(got.Former) != "one" {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestReceiptOffersAnotherPassword: a backend that is gone for good may still know
+// the password; its access goes all the same.
+func TestReceiptOffersAnotherPassword(t *testing.T) {
+	k := newKept(t, nil)
+	k.write(func(tx *store.Tx) error {
+		s, err := tx.Server(k.ctx, k.backends[1].ServerID)
+		if err != nil {
+			return err
+		}
+		s.SSHPort = 1 // nobody listens there
+		return tx.UpdateServer(k.ctx, s)
+	})
+	k.begin()
+	r, _ := k.ended(k.queueFor(plane.RunLeave, 1, "").ID)
+	if !slices.ContainsFunc(r.Receipt, func(l plane.ReceiptLine) bool {
+		return l.What == "access to database shop" && l.Done && strings.HasSuffix(l.Detail, "it may still know the password; db rotate-password shop")
+	}) {
+		t.Errorf("%s: %s; the receipt says %+v", r.State, r.Reason, r.Receipt)
 	}
 }

@@ -26,7 +26,7 @@ type deployment struct {
 	former   plane.Deployment // what was live, or the zero Deployment
 	previous plane.Slot       // its slot, or empty
 	reverted bool
-	versions map[string]string // of the kind's runtime, by the server's name; none after an interruption
+	versions map[string]string // of the kind's runtime, by the server's name
 	stale    bool              // processes could not be started anew: some may run as before
 	resumed  bool              // another panel, or a former life of this one, began it
 }
@@ -57,7 +57,9 @@ func (d *deployment) do(ctx context.Context) error {
 	way := d.passage()
 	d.steps(d.count() + way.steps(!d.resumed))
 	if d.resumed {
-		d.say("", "continues a deployment that was interrupted while it was %s", d.plan.State)
+		if err := d.carryForward(ctx); err != nil {
+			return err
+		}
 	} else if err := d.prepare(ctx, way); err != nil {
 		return err
 	}
@@ -77,6 +79,13 @@ func (d *deployment) do(ctx context.Context) error {
 		return err
 	}
 	return way.end(ctx)
+}
+
+// carryForward takes a deployment up where another panel left it. What its slots were started with is asked again: the
+// answers went with that panel.
+func (d *deployment) carryForward(ctx context.Context) error {
+	d.say("", "continues a deployment that was interrupted while it was %s", d.plan.State)
+	return d.rememberRuntimes(ctx)
 }
 
 // count is how many steps lie ahead, whatever the passage.
