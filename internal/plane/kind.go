@@ -188,6 +188,9 @@ func (d Definition) checkOptions(given map[string]string) error {
 	if d.Container == nil {                                                                      // a container's shared paths are its own option
 		known = append(known, sharedOption())
 	}
+	if d.Container == nil && d.Web == nil {
+		known = append(known, fixedPortOption())
+	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		at := slices.IndexFunc(known, func(o Option) bool { return o.Name == name })
 		if at < 0 {
@@ -196,6 +199,9 @@ func (d Definition) checkOptions(given map[string]string) error {
 		if o := known[at]; !o.Accepts(given[name]) {
 			return Invalid("option", o.Name+" "+o.Rule, "the default is "+cmp.Or(o.Default, "empty"))
 		}
+	}
+	if err := (Spec{Options: given}).checkFixedPort(); err != nil {
+		return err
 	}
 	shared, check := d.SharedPaths(given), CheckShared
 	if d.Container != nil {
