@@ -37,6 +37,9 @@ function serve() {
 }
 `
 
+// stubborn listens on a port of its own, whatever PORT says.
+func stubborn() string { return strings.Replace(single, "listen(PORT", "listen(3000", 1) }
+
 // TestRestart is an app that must not run twice on one server, through all that
 // happens to an app.
 func TestRestart(t *testing.T) {
@@ -128,13 +131,20 @@ func restartAlone(t *testing.T, w *world) {
 func restartInTurn(t *testing.T, w *world) {
 	w.cli(t, "lb", "enable", "web", "--yes", "--wait")
 	w.join(t, "s2", "s3")
-	w.release(t, "NEWS", "two")
+	w.release(t, "server.js", stubborn())
+	if said := w.refuse(t, 1, "app", "set", "web", "--option", "switch=", "--option", "fixed-port=3000"); !strings.Contains(said, "switch=restart") {
+		t.Errorf("a fixed port for two slots side by side: %s", said)
+	}
+	w.cli(t, "app", "set", "web", "--option", "fixed-port=3000")
 	visitors := lab.Visit(w.entry("s1"), 10*time.Millisecond)
 	begin := time.Now()
 	w.cli(t, "deploy", "web", "--wait")
 	t.Logf("three backends in turn took %s", time.Since(begin).Round(time.Second))
 	noneLost(t, visitors.Stop())
 	w.serves(t, w.live(t).Release)
+	if out := w.ssh(t, "s2", "ss -ltnH 'sport = :3000'"); !strings.Contains(out, "127.0.0.1:3000") {
+		t.Errorf("nothing listens on the fixed port: %q", out)
+	}
 }
 
 func restartBroken(t *testing.T, w *world) {
@@ -152,7 +162,7 @@ func restartBroken(t *testing.T, w *world) {
 		t.Errorf("%s is live, not %s", now.ID, live.ID)
 	}
 	w.serves(t, live.Release)
-	w.release(t, "server.js", single)
+	w.release(t, "server.js", stubborn())
 }
 
 func restartAgain(t *testing.T, w *world) {
@@ -198,7 +208,8 @@ func restartMended(t *testing.T, w *world) {
 
 // restartSmall gives s2 little memory, by the file that every program reads it from.
 func restartSmall(t *testing.T, w *world) {
-	w.cli(t, "app", "set", "web", "--option", "switch=")
+	w.release(t, "server.js", single)
+	w.cli(t, "app", "set", "web", "--option", "switch=", "--option", "fixed-port=")
 	visitors := lab.Visit(w.entry("s1"), 10*time.Millisecond)
 	w.cli(t, "deploy", "web", "--wait") // what is live must not run twice, so this goes in turn as well
 	const small = "sed 's/^MemAvailable:.*/MemAvailable: 160000 kB/' /proc/meminfo >/run/meminfo && mount --bind /run/meminfo /proc/meminfo"

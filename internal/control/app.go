@@ -92,6 +92,9 @@ func (c *Control) settle(ctx context.Context, tx *store.Tx, app *plane.App, prim
 		return err
 	}
 	app.ServerID = primary.ID
+	if err := refuseTakenPort(ctx, tx, *app, primary.ID); err != nil {
+		return err
+	}
 	if err := tx.CreateApp(ctx, *app); err != nil {
 		return err
 	}
@@ -306,7 +309,29 @@ func (c *Control) mayChange(ctx context.Context, tx *store.Tx, was, is plane.App
 	if err := refuseGap(was, is, backends, acknowledge); err != nil {
 		return err
 	}
+	for _, b := range backends {
+		if err := refuseTakenPort(ctx, tx, is, b.ServerID); err != nil {
+			return err
+		}
+	}
 	return refuseNames(ctx, tx, is.ServerID, is)
+}
+
+// refuseTakenPort holds that a fixed port is one app's on a server.
+func refuseTakenPort(ctx context.Context, tx *store.Tx, a plane.App, serverID string) error {
+	if a.Spec.FixedPort() == 0 {
+		return nil
+	}
+	others, err := tx.AppsOn(ctx, serverID)
+	if err != nil {
+		return err
+	}
+	for _, o := range others {
+		if o.ID != a.ID && o.Spec.FixedPort() == a.Spec.FixedPort() {
+			return plane.Conflict(fmt.Sprintf("port %d is the fixed port of app %q on the same server", a.Spec.FixedPort(), o.Name), "let one of them listen on $PORT, or give it another server")
+		}
+	}
+	return nil
 }
 
 // refuseGap holds that a person knows what it costs to restart the only backend,

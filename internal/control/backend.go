@@ -90,6 +90,9 @@ func mayJoin(ctx context.Context, tx *store.Tx, a plane.App, s plane.Server, w B
 	case s.Survey.OSFamily != primary.Survey.OSFamily:
 		return plane.Conflict(fmt.Sprintf("%q runs %s, the primary %s", s.Name, s.Survey.OS, primary.Survey.OS), "use servers of one family")
 	}
+	if err := refuseTakenPort(ctx, tx, a, s.ID); err != nil {
+		return err
+	}
 	return refuseBesideOthers(ctx, tx, a, s)
 }
 

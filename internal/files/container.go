@@ -45,7 +45,7 @@ type Container struct {
 	Slot      string // a or b
 	Release   string // release id; its image is run
 	Root      string // folder inside the release that the image was built of; empty: the release itself
-	Port      uint16 // on the server's loopback, 20001 to 29999
+	Port      uint16 // on the server's loopback
 	Inside    uint16 // the one that is listened on in the container
 	Server    string // the server's name, told to the process
 	Memory    uint64 // limit in MiB, at least 16; 0: none

@@ -12,7 +12,7 @@ type Unit struct {
 	Slot    string        // a or b
 	Release string        // release id; the process works in its folder
 	Root    string        // folder inside the release to start in; empty: the release itself
-	Port    uint16        // loopback port the process is told to listen on, 20001 to 29999
+	Port    uint16        // loopback port the process is told to listen on, 1024 to 65535
 	Server  string        // the server's name, told to the process
 	Memory  uint64        // limit in MiB, at least 16; 0: none
 	Stop    time.Duration // how long a stopping process may take, 1 s to 1 h
@@ -91,8 +91,8 @@ func (u Unit) check() error {
 }
 
 func (u Unit) checkNumbers() error {
-	if u.Port < 20001 || u.Port > 29999 {
-		return refuse("port", "must be 20001 to 29999")
+	if u.Port < 1024 {
+		return refuse("port", "must be 1024 to 65535")
 	}
 	if u.Memory != 0 && (u.Memory < 16 || u.Memory > 1<<24) {
 		return refuse("memory", "must be 16 MiB to 16 TiB, or 0 for no limit")

@@ -194,15 +194,16 @@ func (d Definition) checkBelowRoot(s Spec) error {
 
 // AllOptions lists the kind's own, and those that every kind has.
 func (d Definition) AllOptions() []Option {
-	all := slices.Clone(d.Options) // a kind's own rule comes first
-	own := func(o Option) bool {
-		return slices.ContainsFunc(d.Options, func(k Option) bool { return k.Name == o.Name })
+	general := []Option{drainOption(), timezoneOption(), switchingOption()}
+	if d.Container == nil { // a container's shared paths are its own option
+		general = append(general, sharedOption())
 	}
-	for _, o := range []Option{drainOption(), timezoneOption(), switchingOption(), sharedOption()} {
-		if o.Name == OptionShared && d.Container != nil { // a container's shared paths are its own option
-			continue
-		}
-		if !own(o) {
+	if d.Container == nil && d.Web == nil {
+		general = append(general, fixedPortOption())
+	}
+	all := slices.Clone(d.Options) // a kind's own rule comes first
+	for _, o := range general {
+		if !slices.ContainsFunc(d.Options, func(own Option) bool { return own.Name == o.Name }) {
 			all = append(all, o)
 		}
 	}
@@ -219,6 +220,9 @@ func (d Definition) checkOptions(given map[string]string) error {
 		if o := known[at]; !o.Accepts(given[name]) {
 			return Invalid("option", o.Name+" "+o.Rule, "the default is "+cmp.Or(o.Default, "empty"))
 		}
+	}
+	if err := (Spec{Options: given}).checkFixedPort(); err != nil {
+		return err
 	}
 	shared, check := d.SharedPaths(given), CheckShared
 	if d.Container != nil {

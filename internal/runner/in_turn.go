@@ -268,6 +268,10 @@ func (t inTurn) restore(ctx context.Context) error {
 
 // end has nothing to wait for: nothing runs in the old slot since its turn.
 func (t inTurn) end(ctx context.Context) error {
+	if errors.Is(context.Cause(ctx), errLost) {
+		return errLost
+	}
+	ctx = context.WithoutCancel(ctx) // visitors have it: stopping here is still a completed deployment
 	if err := t.step(ctx, "keep the new slot at boot"); err != nil {
 		return err
 	}

@@ -69,6 +69,7 @@ func whileBuilding(options map[string]string) map[string]string {
 	delete(rest, plane.OptionDrain)
 	delete(rest, plane.OptionTimezone)
 	delete(rest, plane.OptionSwitch)
+	delete(rest, plane.OptionFixedPort)
 	return rest
 }
 
