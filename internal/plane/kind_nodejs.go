@@ -49,6 +49,9 @@ func nodejs() Definition {
 			default:
 				found.Evidence = append(found.Evidence, `package.json: has no script "start", so say how the app starts`)
 			}
+			if found.Sure > 0 && !f.Has("package-lock.json") && !f.Has("npm-shrinkwrap.json") {
+				found.Evidence = append(found.Evidence, "no package-lock.json, which npm ci needs to give every backend the same packages: npm install makes it, commit it")
+			}
 			return found
 		},
 	}

@@ -44,6 +44,10 @@ func python() Definition {
 			} {
 				all.Sure, all.Evidence = max(all.Sure, look.Sure), append(all.Evidence, look.Evidence...)
 			}
+			servers := f.Says("requirements.txt", "gunicorn") || f.Says("requirements.txt", "uvicorn")
+			if f.Texts["requirements.txt"] != "" && !servers {
+				all.Evidence = append(all.Evidence, "requirements.txt: has neither gunicorn nor uvicorn, so add one, or say how the app starts")
+			}
 			return all
 		},
 	}

@@ -87,14 +87,19 @@ func TestProposeTellsWhatElse(t *testing.T) {
 		kind, others string
 		evidence     string
 	}{
-		"a Dockerfile beside a package.json": {[]string{"Dockerfile", "package.json"}, map[string]string{"package.json": `{"scripts":{"start":"node ."}}`, "Dockerfile": "EXPOSE 80"},
+		"a Dockerfile beside a package.json": {[]string{"Dockerfile", "package.json", "package-lock.json"}, map[string]string{"package.json": `{"scripts":{"start":"node ."}}`, "Dockerfile": "EXPOSE 80"},
 			"nodejs", "[docker (Dockerfile: what an image is made by)]", `[package.json: describes a Node.js app package.json: has a script "start"]`},
 		"Django with a front end and a Dockerfile": {[]string{"manage.py", "package.json", "Dockerfile"}, nil,
 			"python", "[nodejs (package.json: describes a Node.js app) docker (Dockerfile: what an image is made by)]", "[manage.py: Django's command line]"},
-		"a Dockerfile alone": {[]string{"Dockerfile"}, nil, "docker", "[]", "[Dockerfile: what an image is made by]"},
-		"a package nobody starts": {[]string{"package.json"}, nil, "nodejs", "[]",
+		"packages nobody has fixed": {[]string{"package.json", "yarn.lock", "server.js"}, nil, "nodejs", "[]",
+			"[package.json: describes a Node.js app server.js: what npm start runs no package-lock.json, which npm ci needs to give every backend the same packages: npm install makes it, commit it]"},
+		"Python that nothing serves": {[]string{"requirements.txt", "app.py"}, map[string]string{"requirements.txt": "flask\n"}, "python", "[]",
+			"[requirements.txt: packages of Python requirements.txt: has neither gunicorn nor uvicorn, so add one, or say how the app starts]"},
+		"Python that gunicorn serves": {[]string{"requirements.txt"}, map[string]string{"requirements.txt": "flask\ngunicorn\n"}, "python", "[]", "[requirements.txt: packages of Python]"},
+		"a Dockerfile alone":          {[]string{"Dockerfile"}, nil, "docker", "[]", "[Dockerfile: what an image is made by]"},
+		"a package nobody starts": {[]string{"package.json", "package-lock.json"}, nil, "nodejs", "[]",
 			`[package.json: describes a Node.js app package.json: has no script "start", so say how the app starts]`},
-		"workspaces": {[]string{"package.json"}, map[string]string{"package.json": `{"workspaces":["web"]}`}, "nodejs", "[]",
+		"workspaces": {[]string{"package.json", "npm-shrinkwrap.json"}, map[string]string{"package.json": `{"workspaces":["web"]}`}, "nodejs", "[]",
 			"[package.json: describes a Node.js app package.json: has workspaces; an app in one of them is named by its folder (root)]"},
 	} {
 		p, err := plane.Kinds{}.Propose(plane.Files{Paths: c.paths, Texts: c.texts}, plane.Spec{})
