@@ -111,6 +111,8 @@ func (j *job) version(ctx context.Context, s plane.Server, kind plane.Definition
 	return version + ", " + said, err
 }
 
+const maxVersion = 100 // bytes; an app's own file may say anything
+
 // told is the first line of what a command prints on a server.
 func (j *job) told(ctx context.Context, s plane.Server, what string, c remote.Command) (string, error) {
 	res, err := j.Pool.Exec(ctx, recipe.Target(s), c)
@@ -118,6 +120,7 @@ func (j *job) told(ctx context.Context, s plane.Server, what string, c remote.Co
 		return "", fmt.Errorf("ask %s for %s: %w", s.Name, what, err)
 	}
 	said := firstLine(string(res.Stdout))
+	said = strings.ToValidUTF8(said[:min(len(said), maxVersion)], "")
 	if res.Exit != 0 || said == "" {
 		return "", fmt.Errorf("ask %s for %s: %s", s.Name, what, cmp.Or(strings.TrimSpace(string(res.Stderr)), "it does not tell a version"))
 	}
