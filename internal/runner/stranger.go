@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/serverplane/serverplane/internal/plane"
@@ -81,12 +82,21 @@ func (j *job) reaches(ctx context.Context, from, primary plane.Server) bool {
 	return true
 }
 
-// tryStranger tries encrypted and in the clear: either might be let in.
+// tryStranger tries encrypted and in the clear, either of which might be let in: at
+// once, since where a firewall swallows what comes each waits for its whole time.
 func (j *job) tryStranger(ctx context.Context, d plane.Database, engine plane.DatabaseServer, from, primary plane.Server) (plane.Proof, error) {
 	at := netip.AddrPortFrom(primary.PrivateAddress, uint16(engine.Port))
-	proof, err := j.login(ctx, from, d, at, false)
-	if err != nil || proof.Verdict != plane.Fail || !engine.TLS {
-		return proof, err
+	if !engine.TLS {
+		return j.login(ctx, from, d, at, false)
 	}
-	return j.login(ctx, from, d, at, true)
+	var plain plane.Proof
+	var failed error
+	var beside sync.WaitGroup
+	beside.Go(func() { plain, failed = j.login(ctx, from, d, at, false) })
+	encrypted, err := j.login(ctx, from, d, at, true)
+	beside.Wait()
+	if failed != nil || plain.Verdict != plane.Fail {
+		return plain, failed
+	}
+	return encrypted, err
 }
