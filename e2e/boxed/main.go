@@ -62,7 +62,7 @@ func finish() error {
 	if err := note("beats", "term"); err != nil {
 		return err
 	}
-	time.Sleep(time.Second) // a piece of work
+	<-time.After(time.Second) // a piece of work
 	return note("beats", "end")
 }
 
