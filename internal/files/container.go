@@ -45,10 +45,11 @@ type Container struct {
 	Slot      string // a or b
 	Release   string // release id; its image is run
 	Root      string // folder inside the release that the image was built of; empty: the release itself
-	Port      uint16 // on the server's loopback, 20001 to 29999
+	Port      uint16 // on the server's loopback
 	Inside    uint16 // the one that is listened on in the container
 	Server    string // the server's name, told to the process
 	Memory    uint64 // limit in MiB, at least 16; 0: none
+	Alone     bool   // as Unit.Alone
 	Stop      time.Duration
 	Variables []Var
 	// Doors are addresses of this server, IPv4, that lead from inside the container to the same port of the server's own loopback,
@@ -84,7 +85,7 @@ func (c Container) check() error {
 }
 
 func (c Container) unit() Unit {
-	return Unit{App: c.App, Slot: c.Slot, Release: c.Release, Root: c.Root, Port: c.Port, Server: c.Server, Memory: c.Memory, Stop: c.Stop}
+	return Unit{App: c.App, Slot: c.Slot, Release: c.Release, Root: c.Root, Port: c.Port, Server: c.Server, Memory: c.Memory, Stop: c.Stop, Alone: c.Alone}
 }
 
 // Create gives what Docker is asked to make the container of, as JSON.
@@ -152,7 +153,7 @@ func (c Container) Unit() (string, error) {
 	if c.Root != "" {
 		dir += "/" + c.Root
 	}
-	return fmt.Sprintf(containerUnit, c.App, c.Slot, dir, StartPath(c.App, c.Slot), ContainerName(c.App, c.Slot), stop, stop+10), nil
+	return fmt.Sprintf(containerUnit, c.App, c.Slot, dir, StartPath(c.App, c.Slot), ContainerName(c.App, c.Slot), stop, stop+10, c.unit().beside()), nil
 }
 
 // containerUnit: Docker stops the container by the image's own signal; the unit's signal reaches only the client, when that is over.
@@ -161,7 +162,7 @@ const containerUnit = `# Written by ServerPlane; changes made by hand are replac
 Description=ServerPlane app %[1]s, slot %[2]s
 After=network-online.target docker.service postgresql.service mariadb.service redis-server.service
 Wants=network-online.target docker.service
-StartLimitIntervalSec=0
+%[8]sStartLimitIntervalSec=0
 
 [Service]
 Type=exec

@@ -77,10 +77,9 @@ type Place struct {
 
 // Web is what the Nginx in a slot serves.
 type Web struct {
-	Root     string   // folder below which files are served
-	Fallback bool     // a path that is no file gets index.html
-	PHP      bool     // index.php, and .php files through the slot's php-fpm
-	Plain    []string // paths below which nothing is carried out as PHP
+	Root     string // folder below which files are served
+	Fallback bool   // a path that is no file gets index.html
+	PHP      bool   // index.php, and .php files through the slot's php-fpm, but for what is shared
 }
 
 // Pool is a php-fpm: how many requests at once, and how many MiB one of them may take.
@@ -186,9 +185,12 @@ func (d Definition) checkBelowRoot(s Spec) error {
 }
 
 func (d Definition) checkOptions(given map[string]string) error {
-	known := append(slices.Clone(d.Options), drainOption(), timezoneOption()) // a kind's own rule comes first
-	if d.Container == nil {                                                   // a container's shared paths are its own option
+	known := append(slices.Clone(d.Options), drainOption(), timezoneOption(), switchingOption()) // a kind's own rule comes first
+	if d.Container == nil {                                                                      // a container's shared paths are its own option
 		known = append(known, sharedOption())
+	}
+	if d.Container == nil && d.Web == nil {
+		known = append(known, fixedPortOption())
 	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		at := slices.IndexFunc(known, func(o Option) bool { return o.Name == name })
@@ -198,6 +200,9 @@ func (d Definition) checkOptions(given map[string]string) error {
 		if o := known[at]; !o.Accepts(given[name]) {
 			return Invalid("option", o.Name+" "+o.Rule, "the default is "+cmp.Or(o.Default, "empty"))
 		}
+	}
+	if err := (Spec{Options: given}).checkFixedPort(); err != nil {
+		return err
 	}
 	shared, check := d.SharedPaths(given), CheckShared
 	if d.Container != nil {

@@ -20,6 +20,7 @@ type Preparation struct {
 	Archive   func() (io.ReadCloser, error) // the exact tree of the plan's commit
 	Kinds     plane.Kinds
 	Image     ImageFrom
+	Start     Start
 }
 
 // ImageFrom says where the image of a release comes from, where slots are containers.
@@ -30,6 +31,16 @@ const (
 	ImageBuilt   ImageFrom = ""        // the server builds it
 	ImageAwaited ImageFrom = "awaited" // all is made ready for it, and nothing is started
 	ImageShipped ImageFrom = "shipped" // it is there
+)
+
+// Start says what becomes of a slot that is prepared.
+type Start int
+
+// The ways to start a slot.
+const (
+	StartBeside  Start = iota // beside the other one, whether that runs or not
+	StartInstead              // the other one is stopped first, and started again where this one does not come up
+	StartNot                  // it is built only
 )
 
 // Limits of the steps that can last.
@@ -55,6 +66,7 @@ func Prepare(p Preparation) (ansible.Play, error) {
 			"app": p.App.Name, "runtime": runtime(kind, p.Plan.Spec), "slot": slot, "release": p.Plan.ReleaseID, "root": p.Plan.Spec.Root,
 			"archive": archiveName, "shared": linked(kind, p.Plan.Spec), "build_env": buildEnvPath(p.App.Name, slot), "build_script": files.BuildPath(p.App.Name, slot),
 			"container": container(kind, p), "build_seconds": buildSeconds, "build_memory": noLimit, "start_seconds": startSeconds, "rebuild": false,
+			"starts": p.Start != StartNot, "instead": p.Start == StartInstead || p.Plan.Spec.Restarts(),
 		},
 		Files: []ansible.File{{Name: archiveName, Open: p.Archive}},
 	}

@@ -152,6 +152,27 @@ func TestPrepare(t *testing.T) {
 	}
 }
 
+// TestWaysToStartASlot: what must never run twice is always started instead of the other slot.
+func TestWaysToStartASlot(t *testing.T) {
+	for _, c := range []struct {
+		start           recipe.Start
+		way             string
+		starts, instead bool
+	}{
+		{recipe.StartBeside, plane.SwitchBeside, true, false},
+		{recipe.StartInstead, plane.SwitchBeside, true, true},
+		{recipe.StartNot, plane.SwitchBeside, false, false},
+		{recipe.StartBeside, plane.SwitchRestart, true, true},
+	} {
+		p := preparation(nil, seat(1))
+		p.Start, p.Plan.Spec.Options = c.start, map[string]string{plane.OptionSwitch: c.way}
+		play, err := recipe.Prepare(p)
+		if err != nil || play.Vars["starts"] != c.starts || play.Vars["instead"] != c.instead {
+			t.Errorf("%v, %s: starts %v, instead %v, %v", c.start, c.way, play.Vars["starts"], play.Vars["instead"], err)
+		}
+	}
+}
+
 // TestProcesses holds every file of an app's processes on a server, and the play.
 func TestProcesses(t *testing.T) {
 	a := app()

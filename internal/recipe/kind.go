@@ -76,7 +76,7 @@ func carrierOf(kind plane.Definition, at plane.Place, p Preparation, s Seat) (ca
 	app, slot := p.App.Name, string(p.Plan.Slot)
 	unit, err := files.SlotUnit(files.Unit{
 		App: app, Slot: slot, Release: p.Plan.ReleaseID, Root: p.Plan.Spec.Root, Scratch: kind.Web != nil, Quit: kind.Web != nil,
-		Port: uint16(s.Backend.Ports.Process(p.Plan.Slot)), Server: s.Server.Name, Stop: p.Plan.Spec.Drain() + stopGrace,
+		Port: uint16(s.Backend.Ports.Process(p.Plan.Slot)), Server: s.Server.Name, Stop: p.Plan.Spec.Drain() + stopGrace, Alone: p.Plan.Spec.Restarts(),
 	})
 	if err != nil {
 		return carrier{}, err
@@ -94,7 +94,7 @@ func containerOf(kind plane.Definition, at plane.Place, p Preparation, s Seat, v
 	c := files.Container{
 		App: app, ID: p.App.ID, Slot: slot, Release: p.Plan.ReleaseID, Root: p.Plan.Spec.Root, Port: uint16(s.Backend.Ports.Process(p.Plan.Slot)),
 		Inside: uint16(how.Port), Server: s.Server.Name, Memory: uint64(how.Memory), Stop: p.Plan.Spec.Drain() + stopGrace, Variables: values,
-		Authorities: authorities(p) != nil, Shared: kind.SharedPaths(p.Plan.Spec.Options),
+		Authorities: authorities(p) != nil, Shared: kind.SharedPaths(p.Plan.Spec.Options), Alone: p.Plan.Spec.Restarts(),
 	}
 	if s.Backend.Primary {
 		for _, d := range p.Databases {
@@ -144,7 +144,7 @@ func placeWeb(t *archive, kind plane.Definition, at plane.Place, p Preparation, 
 	}
 	w, slot := kind.Web(at), p.Plan.Slot
 	text, err := nginx.RenderWeb(nginx.Web{
-		App: p.App.Name, Slot: string(slot), Root: w.Root, Fallback: w.Fallback, PHP: w.PHP, Plain: w.Plain, Scratch: at.Scratch,
+		App: p.App.Name, Slot: string(slot), Root: w.Root, Fallback: w.Fallback, PHP: w.PHP, Shared: at.Shared, Scratch: at.Scratch,
 		Listen: netip.AddrPortFrom(loopback(), uint16(s.Backend.Ports.Process(slot))),
 	})
 	t.app(files.WebPath(p.App.Name, string(slot)), 0o640, []byte(text), err)
