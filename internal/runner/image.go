@@ -28,23 +28,20 @@ func (j *job) buildOnce(ctx context.Context, p recipe.Preparation) (map[string]e
 	if failed, err := j.prepare(ctx, p); err != nil || len(failed) > 0 {
 		return failed, err
 	}
-	p.Seats, p.Image = others, recipe.ImageAwaited
-	failed, err := j.prepare(ctx, p)
-	if err != nil || len(others) == 0 {
-		return failed, err
-	}
-	there, err := j.shipImage(ctx, p, failed)
+	p.Seats = others
+	failed, err := j.handOn(ctx, p)
 	if err != nil {
 		return nil, err
 	}
-	p.Seats, p.Image = there, recipe.ImageShipped
+	p.Seats = slices.DeleteFunc(slices.Clone(others), func(s recipe.Seat) bool { return failed[s.Server.Name] != nil })
+	p.Image = recipe.ImageShipped
 	more, err := j.prepare(ctx, p)
 	maps.Copy(failed, more)
 	return failed, err
 }
 
-// shipImage brings the primary's image to each seat that has not failed, one after the other, and returns those that have it.
-func (j *job) shipImage(ctx context.Context, p recipe.Preparation, failed map[string]error) ([]recipe.Seat, error) {
+// handOn brings the primary's image to the seats that lack it, one after the other; errors by the server's name.
+func (j *job) handOn(ctx context.Context, p recipe.Preparation) (map[string]error, error) {
 	var primary plane.Server
 	err := j.Store.Read(ctx, func(tx *store.Tx) (err error) {
 		primary, err = tx.Server(ctx, p.App.ServerID)
@@ -53,22 +50,35 @@ func (j *job) shipImage(ctx context.Context, p recipe.Preparation, failed map[st
 	if err != nil {
 		return nil, err
 	}
-	var there []recipe.Seat
+	name := recipe.Image(p.App, p.Plan)
+	p.Image = recipe.ImageAwaited
+	p.Seats = slices.DeleteFunc(slices.Clone(p.Seats), func(s recipe.Seat) bool { return j.sameImage(ctx, name, primary, s.Server) })
+	failed := map[string]error{}
+	away, err := j.prepare(ctx, p) // there may be no Docker yet
+	maps.Copy(failed, away)
 	for _, s := range p.Seats {
-		if failed[s.Server.Name] != nil {
+		if err != nil || failed[s.Server.Name] != nil {
 			continue
 		}
-		err := j.moveImage(ctx, recipe.Image(p.App, p.Plan), primary, s.Server)
+		lost := j.moveImage(ctx, name, primary, s.Server)
 		if cause := context.Cause(ctx); cause != nil {
 			return nil, cause
 		}
-		if err != nil {
-			failed[s.Server.Name] = fmt.Errorf("%s: the image did not get here from %s: %w", s.Server.Name, primary.Name, err)
-			continue
+		if lost != nil {
+			failed[s.Server.Name] = fmt.Errorf("%s: the image did not get here from %s: %w", s.Server.Name, primary.Name, lost)
 		}
-		there = append(there, s)
 	}
-	return there, nil
+	return failed, err
+}
+
+// sameImage tells whether both servers are known to have the same image of that name.
+func (j *job) sameImage(ctx context.Context, name string, one, other plane.Server) bool {
+	made, _, err := j.imageOn(ctx, one, name)
+	if err != nil || made == "" {
+		return false
+	}
+	had, _, err := j.imageOn(ctx, other, name)
+	return err == nil && had == made
 }
 
 func (j *job) moveImage(ctx context.Context, name string, from, to plane.Server) error {
