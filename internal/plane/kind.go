@@ -98,6 +98,7 @@ type Container struct {
 	Dockerfile string // file inside the folder where commands run
 	Port       int    // the one that is listened on inside
 	Memory     int    // limit in MiB; 0: none
+	Once       bool   // the image is built on the primary alone, and shipped to the other backends
 }
 
 // Runtime is what a kind needs on a server.
@@ -242,6 +243,11 @@ func (d Definition) SharedPaths(options map[string]string) []string {
 	paths := d.Shared(options)
 	slices.Sort(paths)
 	return slices.Compact(paths)
+}
+
+// BuiltOnce tells whether the backends are given what was built on the primary.
+func (d Definition) BuiltOnce(options map[string]string) bool {
+	return d.Container != nil && d.Container(Place{Options: options}).Once
 }
 
 // checkDocumentRoot holds that what visitors get is of the release: a shared

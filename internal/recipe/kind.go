@@ -52,11 +52,17 @@ func container(kind plane.Definition, p Preparation) map[string]any {
 	}
 	return map[string]any{
 		"name":       files.ContainerName(p.App.Name, string(p.Plan.Slot)),
-		"image":      files.ImageName(p.App.Name) + ":" + p.Plan.ReleaseID,
+		"image":      Image(p.App, p.Plan),
 		"dockerfile": c.Dockerfile,
 		"port":       c.Port,
 		"shared":     some(mounts),
+		"from":       string(p.Image),
 	}
+}
+
+// Image names a release's image on its servers.
+func Image(a plane.App, plan plane.Deployment) string {
+	return files.ImageName(a.Name) + ":" + plan.ReleaseID
 }
 
 // carrier is what runs in a slot: its unit, the script that starts it, and the file it has its variables of.

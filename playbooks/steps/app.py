@@ -1,6 +1,7 @@
 """What the steps of one app share; put between server.py and the step. SPEC: app, and what each step names."""
 
 import contextlib
+import shlex
 import signal
 
 APP_RULE = re.compile(r"[a-z]([a-z0-9-]{0,22}[a-z0-9])?")
@@ -219,6 +220,15 @@ def containers_of_processes():
     listed = docker("ps", "--all", "--format", "{{.Names}}")
     rule = re.compile("sp-" + re.escape(APP) + r"_[pc]_[a-z][a-z0-9-]*\.[0-9]{1,2}")
     return [name for name in listed.stdout.split() if rule.fullmatch(name)] if listed.returncode == 0 else None
+
+
+def container_rules():
+    """(table, words of it) of each rule of iptables that bears exactly the app's comment, as ufw's do."""
+    for table in ("filter", "nat") if shutil.which("iptables") else ():
+        for line in output("iptables", "-w", "10", "-t", table, "-S").splitlines():
+            words = shlex.split(line)
+            if words[0] == "-A" and "--comment" in words and words[words.index("--comment") + 1] == "serverplane-" + APP:
+                yield table, words[1:]
 
 
 def built_images(releases):
