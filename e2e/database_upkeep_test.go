@@ -138,7 +138,7 @@ func passwordsChanged(t *testing.T, w *world) {
 func (w *world) passwordChanged(t *testing.T, app, name, login string) {
 	t.Helper()
 	before := w.rows(t, app)
-	p := w.post(app, 4)
+	p := w.post(app, 2)
 	until(t, 30*time.Second, "rows are written", func() (bool, string) { return p.ok.Load() > 20, "" })
 	_, err := w.panel.CLI(w.ctx, "db", "rotate-password", name, "--yes", "--wait")
 	at := p.ok.Load()
