@@ -20,6 +20,8 @@ type App struct {
 	RunOnce    []string          `json:"run_once" nullable:"false"`
 	HealthPath string            `json:"health_path"`
 	Options    map[string]string `json:"options,omitempty"`
+	Switch     string            `json:"switch" doc:"side-by-side, or restart for what must not run twice on a server"`
+	SwitchCost string            `json:"switch_cost,omitempty" doc:"what restarting costs at each deployment, as the backends are now"`
 	Shared     []string          `json:"shared_folders,omitempty" nullable:"false" doc:"kept from release to release on each server, and not shared between servers"`
 	Beside     []string          `json:"beside,omitempty" nullable:"false" doc:"command lines that add the processes and cron entries which apps of its kind usually have"`
 	DeployKey  string            `json:"deploy_key" doc:"public half: give it to the Git host"`
@@ -45,8 +47,10 @@ type AppWish struct {
 	RunOnce    []string          `json:"run_once,omitempty" nullable:"false" doc:"shell lines, once per deployment on the primary"`
 	Root       string            `json:"root,omitempty"`
 	HealthPath string            `json:"health_path,omitempty"`
-	Options    map[string]string `json:"options,omitempty" doc:"drain; timezone of cron entries; shared: paths kept across releases on each server, not shared between servers"`
+	Options    map[string]string `json:"options,omitempty" doc:"drain; switch: side-by-side, or restart for what cannot run twice on a server; timezone of cron entries; shared: paths kept across releases on each server, not shared between servers"`
 	NoDeploy   bool              `json:"no_deploy,omitempty"`
+
+	Acknowledge []string `json:"acknowledge,omitempty" nullable:"false" doc:"ids of the warnings the person has read, for example gap"`
 }
 
 // AppCreated is a new app and the Run of its first deployment, if it started one.
@@ -84,6 +88,8 @@ type AppChange struct {
 	Repository *string   `json:"repository,omitempty"`
 
 	Options map[string]string `json:"options,omitempty" doc:"those named; an empty value takes one back to its default"`
+
+	Acknowledge []string `json:"acknowledge,omitempty" nullable:"false" doc:"ids of the warnings the person has read, for example gap"`
 }
 
 // CreateApp creates an app and, unless told not to, starts its first deployment.

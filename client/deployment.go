@@ -58,12 +58,16 @@ type DeployWish struct {
 	Ref     string   `json:"ref,omitempty" doc:"commit, tag or branch; the app's branch if left out"`
 	Without []string `json:"without,omitempty" nullable:"false" doc:"names of servers that take no part; they are behind afterwards"`
 	Rebuild bool     `json:"rebuild,omitempty" doc:"build although the commit is built already"`
+
+	Acknowledge []string `json:"acknowledge,omitempty" nullable:"false" doc:"ids of the warnings the person has read, for example memory"`
 }
 
 // RollbackWish says what to go back to.
 type RollbackWish struct {
 	Deployment string   `json:"deployment,omitempty" doc:"id of a completed deployment; the one that was live before if left out"`
 	Without    []string `json:"without,omitempty" nullable:"false" doc:"names of servers that take no part; they are behind afterwards"`
+
+	Acknowledge []string `json:"acknowledge,omitempty" nullable:"false" doc:"ids of the warnings the person has read, for example memory"`
 }
 
 // Deployed is a new deployment and its Run.

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -11,9 +12,9 @@ import (
 	"github.com/serverplane/serverplane/client"
 )
 
-// big is a table of 100 000 rows with what dumps could stumble over, made by hand
-// in each engine: how it is asked, how it is made, and what its content adds up to.
-type big struct{ name, shell, unit, fill, sum, slow string }
+// big is a table of 100 000 rows with what dumps could stumble over, made by hand in each engine: how it is asked, how it is made, and what its
+// content adds up to; and what keeps a restore of it from its end, how that is seen, and what lets it go.
+type big struct{ name, shell, unit, fill, sum, hold, held, release string }
 
 const fewer = "DELETE FROM big WHERE n % 10 <> 0;"
 
@@ -22,17 +23,24 @@ func bigs() []big {
 		{
 			name: "shop-data", shell: "runuser -u postgres -- psql -XqAt -v ON_ERROR_STOP=1 sp_shop_data", unit: "postgresql@15-main",
 			fill: `SET ROLE sp_shop_data;
-CREATE FUNCTION slow(n int) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN IF n % 500 = 0 THEN PERFORM pg_sleep(0.05); END IF; RETURN true; END';
+CREATE FUNCTION slow(n int) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN IF n % 500 = 0 AND current_setting(''story.hold'', true) = ''1'' THEN PERFORM pg_sleep(0.5); END IF; RETURN true; END';
 CREATE TABLE big (n int PRIMARY KEY CHECK (slow(n)), t text NOT NULL, b bytea);
 INSERT INTO big SELECT n, md5(n::text) || E'\n\\.\n"''\\' || chr(128169), decode('00ff0a', 'hex') FROM generate_series(1, 100000) n;`,
-			sum: "SELECT count(*), md5(string_agg(n || t || b::text, ',' ORDER BY n)) FROM big;",
+			sum:     "SELECT count(*), md5(string_agg(n || t || b::text, ',' ORDER BY n)) FROM big;",
+			hold:    `runuser -u postgres -- psql -Xqc "ALTER ROLE postgres SET story.hold = '1'"`,
+			held:    "SELECT (count(*) > 0)::int FROM pg_stat_activity WHERE datname = 'sp_shop_data-restore' AND wait_event = 'PgSleep';",
+			release: `runuser -u postgres -- psql -Xqc "ALTER ROLE postgres RESET story.hold"`,
 		},
 		{
 			name: "blog", shell: "mariadb -N sp_blog", unit: "mariadb",
 			fill: `CREATE TABLE big (n INT PRIMARY KEY, t VARCHAR(80) CHARACTER SET utf8mb4 NOT NULL, b VARBINARY(8));
-INSERT INTO big SELECT seq, CONCAT(MD5(seq), '\n''"\\;\n', CHAR(0xF09F92A9 USING utf8mb4)), 0x00FF0A FROM seq_1_to_100000;`,
-			sum:  "SELECT COUNT(*), SUM(CRC32(CONCAT(n, HEX(t), HEX(b)))) FROM big;",
-			slow: "CREATE TABLE more AS SELECT seq AS n, REPEAT(MD5(seq), 4) AS t FROM seq_1_to_300000;",
+INSERT INTO big SELECT seq, CONCAT(MD5(seq), '\n''"\\;\n', CHAR(0xF09F92A9 USING utf8mb4)), 0x00FF0A FROM seq_1_to_100000;
+CREATE TABLE held (n INT);`,
+			sum: "SELECT COUNT(*), SUM(CRC32(CONCAT(n, HEX(t), HEX(b)))) FROM big;",
+			hold: `systemd-run --quiet --unit=story-hold --collect mariadb sp_blog -e "LOCK TABLES held READ; SELECT SLEEP(600)"
+until mariadb -e 'SHOW FULL PROCESSLIST' | grep -q 'SELECT SLEEP(600)'; do sleep 0.1; done`,
+			held:    "SELECT COUNT(*) > 0 FROM information_schema.PROCESSLIST WHERE STATE LIKE 'Waiting for table metadata lock%';",
+			release: `mariadb -N -e "SELECT CONCAT('KILL ', ID, ';') FROM information_schema.PROCESSLIST WHERE INFO LIKE 'SELECT SLEEP(600)%'" | mariadb`,
 		},
 	}
 }
@@ -81,35 +89,40 @@ func rowsComeBack(t *testing.T, w *world) {
 	}
 }
 
+// restoring makes a dump, leaves a tenth of the rows, and returns in the middle of bringing the dump back, which is held there. It tells what there was
+// and what is there now.
+func (w *world) restoring(t *testing.T, b big) (kept client.Backup, run client.Run, whole, before string) {
+	t.Helper()
+	whole = w.query(t, b, b.sum)
+	kept = w.backUp(t, b.name)
+	w.query(t, b, fewer)
+	before = w.query(t, b, b.sum)
+	w.ssh(t, "s1", b.hold)
+	_, err := w.api.RestoreDatabase(w.ctx, b.name, kept.ID)
+	must(t, err)
+	until(t, 2*time.Minute, "the dump is being loaded", func() (bool, string) {
+		run = w.lastRun(t, "database-restore")
+		held := w.query(t, b, b.held)
+		return run.Step == "restore and compare rows" && held == "1", run.State + " " + run.Step + " " + held
+	})
+	return kept, run, whole, before
+}
+
 // restoreKilled: with the panel dead in the middle of a restore, the server comes
 // to an end by itself: all is as before, and asked again it is restored.
 func restoreKilled(t *testing.T, w *world) {
 	for _, b := range bigs() {
-		if b.slow != "" { // what makes a load of PostgreSQL last is part of its table
-			w.query(t, b, b.slow)
-		}
-		whole := w.query(t, b, b.sum)
-		kept := w.backUp(t, b.name)
-		w.query(t, b, fewer)
-		if b.slow != "" {
-			w.query(t, b, "DELETE FROM more;")
-		}
-		before := w.query(t, b, b.sum)
-		_, err := w.api.RestoreDatabase(w.ctx, b.name, kept.ID)
-		must(t, err)
-		var run client.Run
-		until(t, 2*time.Minute, "the dump is being loaded", func() (bool, string) {
-			run = w.lastRun(t, "database-restore")
-			state := w.ssh(t, "s1", "systemctl is-active sp-database-run-"+run.ID+" || true")
-			return run.Step == "restore and compare rows" && state == "active", run.State + " " + run.Step + " " + state
-		})
+		kept, run, whole, before := w.restoring(t, b)
 		must(t, w.panel.Kill())
 		must(t, w.panel.Start(w.ctx))
 		w.interrupted(t, "database-restore")
-		left := w.ssh(t, "s1", "flock -w 120 /run/serverplane/database.lock true; systemctl is-active sp-database-run-"+run.ID+" || true")
-		if left != "inactive" {
-			t.Errorf("%s: its unit is %s", b.name, left)
-		}
+		unit := "sp-database-run-" + run.ID
+		until(t, time.Minute, unit+" is stopped", func() (bool, string) {
+			state := w.ssh(t, "s1", "systemctl is-active "+unit+" || true")
+			return state == "inactive", state
+		})
+		w.ssh(t, "s1", b.release)
+		w.ssh(t, "s1", "flock -w 120 /run/serverplane/database.lock true")
 		if after := w.query(t, b, b.sum); after != before {
 			t.Errorf("%s holds %q, and held %q", b.name, after, before)
 		}
@@ -118,10 +131,94 @@ func restoreKilled(t *testing.T, w *world) {
 			t.Errorf("%s, asked again, holds %q instead of %q", b.name, after, whole)
 		}
 	}
-	out := w.ssh(t, "s1", "runuser -u postgres -- psql -XqAtc \"SELECT datname FROM pg_database WHERE datname LIKE '%-%' OR NOT datallowconn\"; ls /var/lib/serverplane/ | grep restoring || true")
+	w.nothingHalf(t)
+}
+
+// nothingHalf is left on the primary of a restore that did not come to its end.
+func (w *world) nothingHalf(t *testing.T) {
+	t.Helper()
+	out := w.ssh(t, "s1", "runuser -u postgres -- psql -XqAtc \"SELECT datname FROM pg_database WHERE datname LIKE '%-%' OR NOT datallowconn\"; "+
+		"ls /var/lib/serverplane/ /etc/systemd/system/ /etc/systemd/system/multi-user.target.wants/ | grep -E 'restoring|put-back' || true")
 	if out != "template0" {
 		t.Errorf("left behind: %s", out)
 	}
+}
+
+// primaryDown: both engines, two apps' entry and everybody's data lose their power in the middle of a restore that works in place. It is said in
+// words, and with the power everything comes back by itself: what was in the database before, too.
+func primaryDown(t *testing.T, w *world) {
+	b := bigs()[1]
+	_, run, _, before := w.restoring(t, b)
+	rows := w.rows(t, "shop")
+	must(t, w.servers["s1"].PowerCut(w.ctx))
+	w.saidWithoutPrimary(t, run.ID)
+	begun := time.Now()
+	must(t, w.servers["s1"].Boot(w.ctx))
+	for _, app := range []string{"shop", "blog"} {
+		w.untilWhole(t, app)
+	}
+	t.Logf("%s after the power came back, both apps read and write through every backend", time.Since(begun).Round(100*time.Millisecond))
+	if now := w.rows(t, "shop"); now <= rows {
+		t.Errorf("shop has %d rows, and had %d", now, rows)
+	}
+	until(t, time.Minute, "what was there before is put back", func() (bool, string) {
+		state := w.ssh(t, "s1", "ls /var/lib/serverplane | grep -E 'restoring|put-back' || true")
+		return state == "", state
+	})
+	if after := w.query(t, b, b.sum); after != before {
+		t.Errorf("%s holds %q, and held %q", b.name, after, before)
+	}
+	w.nothingHalf(t)
+	w.backUp(t, b.name)
+	if said := w.cli(t, "run", "log", w.lastRun(t, "database-backup").ID); strings.Contains(said, "cut off in the middle") {
+		t.Errorf("it still warns of what was put back:\n%s", lastLines(said, 20))
+	}
+}
+
+// saidWithoutPrimary: nothing is claimed of what cannot be seen, and the restore that was under way ends and says what becomes of it.
+func (w *world) saidWithoutPrimary(t *testing.T, restore string) {
+	t.Helper()
+	for _, name := range []string{"shop-data", "blog"} {
+		until(t, time.Minute, name+" is unknown", func() (bool, string) {
+			d, err := w.api.Database(w.ctx, name)
+			return err == nil && d.Now != nil && d.Now.Reason != "", fmt.Sprintf("%+v %v", d.Now, err)
+		})
+	}
+	for _, app := range []string{"shop", "blog"} {
+		s := w.untilState(t, app, "s2", "unknown", time.Minute)
+		t.Logf("%s on s2 is unknown: %s", app, s.Reason)
+		if s.Reason == "" {
+			t.Errorf("%s on s2 is unknown and does not say why", app)
+		}
+	}
+	until(t, 3*time.Minute, "the restore is over", func() (bool, string) {
+		r, err := w.api.Run(w.ctx, restore)
+		return err == nil && r.State == "failed", r.State + " " + r.Reason
+	})
+	if said := w.cli(t, "run", "log", restore); !strings.Contains(said, "it puts back what was there before when it comes up") {
+		t.Errorf("the log does not say what becomes of it:\n%s", lastLines(said, 20))
+	}
+}
+
+// untilWhole waits until an app reads and writes through all of its backends.
+func (w *world) untilWhole(t *testing.T, app string) {
+	t.Helper()
+	for _, s := range []string{"s1", "s2", "s3"} {
+		w.untilState(t, app, s, "healthy", time.Minute)
+	}
+	until(t, time.Minute, app+" reads and writes through every backend", func() (bool, string) {
+		by := map[string]bool{}
+		for range 9 {
+			status, body, err := w.visitOf(app, "GET", "/")
+			var v visited
+			if err != nil || status != 200 || json.Unmarshal(body, &v) != nil {
+				return false, fmt.Sprint(status, err, string(body))
+			}
+			by[v.Server] = true
+		}
+		status, body, err := w.visitOf(app, "POST", "/")
+		return err == nil && status == 200 && len(by) == 3, fmt.Sprint(by, status, err, string(body))
+	})
 }
 
 // interrupted waits until a Run that lost its panel is over.
@@ -215,6 +312,9 @@ const hold = async () => {
 		if !strings.Contains(said, "sessions of "+c.login(t, w)+" from "+c.address+"; none is left") {
 			t.Errorf("%s: the log does not say what was ended:\n%s", c.app, lastLines(said, 40))
 		}
+		if !strings.Contains(said, "is refused by database "+c.name) {
+			t.Errorf("%s: the log does not say that a login from there was refused:\n%s", c.app, lastLines(said, 40))
+		}
 		w.ssh(t, c.server, "systemctl stop stubborn-"+c.app)
 	}
 }
@@ -222,6 +322,7 @@ const hold = async () => {
 // removeDatabases: one whose panel is killed when nothing can be taken back any
 // more, and then every other one.
 func removeDatabases(t *testing.T, w *world) {
+	w.cli(t, "db", "create", "other", "--app", "blog", "--engine", "postgresql", "--prefix", "OTHER", "--wait")
 	_, err := w.api.RemoveDatabase(w.ctx, "other")
 	must(t, err)
 	until(t, time.Minute, "its removal has begun", func() (bool, string) {
@@ -232,7 +333,7 @@ func removeDatabases(t *testing.T, w *world) {
 	w.ssh(t, "s1", "for i in 1 2 3; do flock -w 60 /run/serverplane/database.lock true; sleep 1; done")
 	must(t, w.panel.Start(w.ctx))
 	w.interrupted(t, "database-remove")
-	for _, name := range []string{"other", "third", "shop-data", "blog"} {
+	for _, name := range []string{"other", "shop-data", "blog"} {
 		w.cli(t, "db", "remove", name, "--yes", "--wait")
 		base := strings.ReplaceAll(name, "-", "_")
 		roles := "IN ('sp_" + base + "', 'sp2_" + base + "')"

@@ -31,14 +31,15 @@ func TestDatabase(t *testing.T) {
 	t.Parallel() // nothing here is held against the clock
 	tellDatabase(t, []databasePart{
 		{"bad input changes nothing", databaseBadInput},
+		{"a port that is taken is said, and nothing is half done", portTaken},
 		{"a database is made for each app, one of them with a password of every printable character", createDatabases},
 		{"variables are computed for each server", databaseVariables},
 		{"two backends are added at once", addTwoAtOnce},
 		{"every request leaves its row, read through every backend", rowsEqualRequests},
 		{"what the engines say is shown", enginesSay},
-		{"a password is changed while visitors are served", passwordsChanged},
-		{"a dump is made by schedule", dumpedBySchedule},
 		{"each role is refused by the other's database", rolesAreApart},
+		{"nobody is let in without encryption", requireTLS},
+		{"a dump is made by schedule", dumpedBySchedule(passwordsChanged)},
 		{"strangers are refused at login", strangersRefused},
 		{"no backend has a database server", noServerOnBackends},
 		{"a database killed for 5 s comes back by itself", databaseKilled},
@@ -51,15 +52,17 @@ func TestDatabase(t *testing.T) {
 func TestDatabaseKept(t *testing.T) {
 	t.Parallel() // nothing here is held against the clock
 	tellDatabase(t, []databasePart{
-		{"a database is made for each app", createDatabases},
-		{"variables are computed for each server", databaseVariables},
-		{"two backends are added at once", addTwoAtOnce},
-		{"each role is refused by the other's database", rolesAreApart},
-		{"100 000 rows come back as they were", rowsComeBack},
+		atOnce(
+			inOrder("two apps with a database each", []databasePart{
+				{"a database is made for each app", createDatabases},
+				{"two backends are added at once", addTwoAtOnce},
+				{"100 000 rows come back as they were", rowsComeBack},
+			}),
+			databasePart{"engines that were there before are restarted once, announced", oldEngines},
+		),
 		{"a panel killed in a restore leaves what was there", restoreKilled},
 		{"what cannot be dumped is said and leaves no half dump", dumpRefused},
-		{"damaged markers are refused", markersDamaged},
-		{"a backend leaves one app and the other loses nothing", leaveOneApp},
+		{"the primary goes down in the middle of a restore and everything returns", primaryDown},
 		{"no session outlives a removed backend", noSessionOutlives},
 		{"removed databases are gone, whatever became of the panel", removeDatabases},
 	})
@@ -70,18 +73,34 @@ type databasePart struct {
 	tell func(*testing.T, *world)
 }
 
-func tellDatabase(t *testing.T, parts []databasePart) {
-	t.Helper()
-	w := newDatabaseWorld(t)
-	for _, part := range parts {
-		if !t.Run(part.name, func(t *testing.T) { part.tell(t, w) }) {
-			t.Fatal("the rest of the line builds on this")
+// atOnce tells parts that have nothing to do with each other beside each other.
+func atOnce(parts ...databasePart) databasePart {
+	return databasePart{"at once", func(t *testing.T, w *world) {
+		var all sync.WaitGroup
+		for _, part := range parts {
+			all.Go(func() { t.Run(part.name, func(t *testing.T) { part.tell(t, w) }) })
 		}
-	}
+		all.Wait()
+	}}
 }
 
-// newDatabaseWorld has PostgreSQL installed nowhere, MariaDB on s1, never started:
-// one engine comes through the product, the other is found.
+// inOrder tells parts that build on each other.
+func inOrder(name string, parts []databasePart) databasePart {
+	return databasePart{name, func(t *testing.T, w *world) {
+		for _, part := range parts {
+			if !t.Run(part.name, func(t *testing.T) { part.tell(t, w) }) {
+				t.Fatal("the rest of the line builds on this")
+			}
+		}
+	}}
+}
+
+func tellDatabase(t *testing.T, parts []databasePart) {
+	t.Helper()
+	inOrder("", parts).tell(t, newDatabaseWorld(t))
+}
+
+// newDatabaseWorld has no engine anywhere.
 func newDatabaseWorld(t *testing.T) *world {
 	t.Helper()
 	w := makeWorld(t, fleet.Config{Log: os.Stderr, Packages: lab.Packages()}, named([]string{"s1", "s2", "s3", "s4"})...)
@@ -99,10 +118,21 @@ func newDatabaseWorld(t *testing.T) *world {
 		})
 	}
 	must(t, both.Wait())
-	for _, app := range []string{"shop", "blog"} {
-		w.cli(t, "lb", "enable", app, "--yes", "--wait")
-	}
+	w.cliEach(t, [][]string{{"lb", "enable", "shop", "--yes", "--wait"}, {"lb", "enable", "blog", "--yes", "--wait"}})
 	return w
+}
+
+// cliEach runs commands at once, each of which must succeed.
+func (w *world) cliEach(t *testing.T, commands [][]string) {
+	t.Helper()
+	var all errgroup.Group
+	for _, args := range commands {
+		all.Go(func() error {
+			_, err := w.panel.CLI(w.ctx, args...)
+			return err
+		})
+	}
+	must(t, all.Wait())
 }
 
 func databaseBadInput(t *testing.T, w *world) {
@@ -136,10 +166,34 @@ func databaseBadInput(t *testing.T, w *world) {
 	}
 }
 
+// portTaken: both engines' ports are somebody else's. Afterwards no engine was installed, and asked again it continues.
+func portTaken(t *testing.T, w *world) {
+	const holders = "for p in 5432 3306; do systemd-run --quiet --unit=holder-$p python3 -m http.server $p; done; until [ $(ss -ltnH | grep -cE ':(5432|3306) ') = 2 ]; do sleep 0.1; done"
+	w.ssh(t, "s1", holders)
+	for name, wish := range map[string]client.DatabaseWish{
+		"5432": {Name: "shop-data", App: "shop", Engine: "postgresql", Password: printable}, "3306": {Name: "blog", App: "blog", Engine: "mariadb"},
+	} {
+		_, err := w.api.CreateDatabase(w.ctx, wish)
+		must(t, err)
+		d := w.untilDatabase(t, wish.Name, "failed")
+		if !strings.Contains(d.Reason, "engine: port "+name+" is taken by python3 (pid ") || !strings.Contains(d.Reason, "nothing was changed: stop it or give it another port") {
+			t.Errorf("%s says: %s", wish.Name, d.Reason)
+		}
+	}
+	if left := w.ssh(t, "s1", "dpkg-query -W -f '${Package} ${db:Status-Status}\n' postgresql mariadb-server 2>/dev/null | grep ' installed' || true; ls -d /etc/serverplane/database 2>/dev/null || true"); left != "" {
+		t.Errorf("half done: %s", left)
+	}
+	w.ssh(t, "s1", "systemctl stop holder-5432 holder-3306")
+}
+
 func createDatabases(t *testing.T, w *world) {
-	_, err := w.api.CreateDatabase(w.ctx, client.DatabaseWish{Name: "shop-data", App: "shop", Engine: "postgresql", Password: printable})
-	must(t, err)
-	w.cli(t, "db", "create", "blog", "--app", "blog", "--engine", "mariadb", "--wait")
+	for _, wish := range []client.DatabaseWish{{Name: "shop-data", App: "shop", Engine: "postgresql", Password: printable}, {Name: "blog", App: "blog", Engine: "mariadb"}} {
+		if d, err := w.api.Database(w.ctx, wish.Name); err == nil && d.State == "failed" {
+			wish.Password = "" // it was given when it was asked for first
+		}
+		_, err := w.api.CreateDatabase(w.ctx, wish)
+		must(t, err)
+	}
 	for name, port := range map[string]int{"shop-data": 5432, "blog": 3306} {
 		d := w.untilDatabase(t, name, "ready")
 		t.Logf("%s: %s %s, TLS %v, %d connections, stranger %s: %s", name, d.Engine, d.Version, d.TLS, d.MaxConnections, d.Stranger.Verdict, d.Stranger.Answer)
@@ -150,9 +204,7 @@ func createDatabases(t *testing.T, w *world) {
 			t.Errorf("a stranger at %s: %+v", name, d.Stranger)
 		}
 	}
-	for _, app := range []string{"shop", "blog"} {
-		w.cli(t, "env", "apply", app, "--wait")
-	}
+	w.cliEach(t, [][]string{{"env", "apply", "shop", "--wait"}, {"env", "apply", "blog", "--wait"}})
 	if out := w.cli(t, "env", "apply", "shop", "--wait"); strings.Contains(out, "run_") {
 		t.Errorf("nothing had changed, but env apply queued %s", out)
 	}
@@ -195,16 +247,13 @@ func databaseVariables(t *testing.T, w *world) {
 }
 
 func addTwoAtOnce(t *testing.T, w *world) {
-	var all errgroup.Group
+	var adds [][]string
 	for _, app := range []string{"shop", "blog"} {
 		for _, s := range []string{"s2", "s3"} {
-			all.Go(func() error {
-				_, err := w.panel.CLI(w.ctx, "backend", "add", app, s, "--wait")
-				return err
-			})
+			adds = append(adds, []string{"backend", "add", app, s, "--wait"})
 		}
 	}
-	must(t, all.Wait())
+	w.cliEach(t, adds)
 	for _, name := range []string{"shop-data", "blog"} {
 		d := w.untilDatabase(t, name, "ready")
 		if len(d.Access) != 3 {
@@ -388,11 +437,21 @@ func (p *poster) end() (ok, failed int64) {
 }
 
 // databaseKilled: the app's own answer without a database is a 500 of its own;
-// nothing that ServerPlane answers for stays broken.
+// nothing that ServerPlane answers for stays broken, and db show says why. It is
+// away a little longer than what an engine said before is told again.
 func databaseKilled(t *testing.T, w *world) {
 	p := w.post("shop", 4)
 	until(t, 30*time.Second, "rows are written", func() (bool, string) { return p.ok.Load() > 20, "" })
-	w.ssh(t, "s1", "systemctl kill -s KILL 'postgresql@*' && systemctl stop 'postgresql@*' || true; sleep 5; systemctl start postgresql@15-main")
+	killed := make(chan error, 1)
+	go func() {
+		_, err := w.servers["s1"].SSH(w.ctx, "systemctl kill -s KILL 'postgresql@*' && systemctl stop 'postgresql@*' || true; sleep 7; systemctl start postgresql@15-main", nil)
+		killed <- err
+	}()
+	until(t, 15*time.Second, "it is said that the engine is away", func() (bool, string) {
+		d, err := w.api.Database(w.ctx, "shop-data")
+		return err == nil && d.Now != nil && strings.HasPrefix(d.Now.Reason, "the engine refuses: "), fmt.Sprintf("%+v %v", d.Now, err)
+	})
+	must(t, <-killed)
 	for range 3 {
 		at := p.ok.Load()
 		until(t, 30*time.Second, "rows are written again", func() (bool, string) { return p.ok.Load() > at+20, fmt.Sprint(p.failed.Load(), " failed") })

@@ -14,6 +14,7 @@ import (
 // TestDiskFull: a full disk stops what needs one, says so, and costs no visitor
 // anything; with room again all works.
 func TestDiskFull(t *testing.T) {
+	t.Parallel() // nothing here is held against the clock
 	w := newEquippedWorld(t, fleet.Spec{Name: "s1", Disk: 600}, fleet.Spec{Name: "s2", Disk: 600})
 	must(t, w.repo.Write("server.js", plain))
 	_, err := w.repo.Commit("no dependencies")

@@ -20,6 +20,7 @@ import (
 // firewall with rules of its own and a Redis for its neighbours: all of it
 // stays untouched and answers throughout.
 func TestServerWithALifeOfItsOwn(t *testing.T) {
+	t.Parallel() // nothing here is held against the clock
 	w := newWorld(t, "s1")
 	address := w.servers["s1"].Addr.String()
 	w.ssh(t, "s1", `export DEBIAN_FRONTEND=noninteractive; apt-get update -q && apt-get install -y -q --no-install-recommends nginx redis-server
@@ -175,6 +176,7 @@ func (w *watch) none(t *testing.T, what string) {
 // TestBadInput: a clear error with field, rule and way out; nothing changed,
 // nothing queued.
 func TestBadInput(t *testing.T) {
+	t.Parallel() // nothing here is held against the clock
 	w := newEquippedWorld(t, named([]string{"s1", "s2"})...)
 	w.add(t, "s1")
 	s, unknown := w.servers["s1"], w.servers["s2"].Addr.String()

@@ -41,6 +41,7 @@ const killRounds = 10
 // traffic, two apps at a time, while visitors ask: all of it converges, and no
 // visitor notices.
 func TestKilledRuns(t *testing.T) {
+	t.Parallel() // nothing here is held against the clock
 	w := newPlainWorld(t)
 	k := &killer{world: w, random: rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))}
 	scenes := k.scenes()

@@ -18,6 +18,7 @@ import (
 // TestKilledPanel kills the panel with signal 9 in the middle of its work: the
 // site answers throughout, no Run is stuck afterwards, and repeating succeeds.
 func TestKilledPanel(t *testing.T) {
+	t.Parallel() // nothing here is held against the clock
 	w := newWorld(t, "s1", "s2", "s3")
 	w.add(t, "s1", "s2")
 	w.cli(t, "app", "create", "web", "--server", "s1", "--kind", "nodejs", "--repo", w.repo.URL(), "--option", "drain=2s", "--wait")

@@ -17,6 +17,7 @@ import (
 // which sends the panel's forms and frames its pages. Nothing is done, nothing
 // is shown.
 func TestOtherSites(t *testing.T) {
+	t.Parallel() // nothing here is held against the clock
 	p := stillPanel(t)
 	must(t, p.Own(t.Context()))
 	must(t, p.Fill(t.Context(), filled(), ""))

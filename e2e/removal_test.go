@@ -15,6 +15,7 @@ import (
 
 // TestRemoval is about servers that are away while something is removed there.
 func TestRemoval(t *testing.T) {
+	t.Parallel() // nothing here is held against the clock
 	w := newPlainWorld(t)
 	t.Run("a backend is removed while its server is off", func(t *testing.T) { removedWhileOff(t, w) })
 	t.Run("a server that is dead for good can be forgotten", func(t *testing.T) { forgotten(t, w) })

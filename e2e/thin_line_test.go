@@ -23,6 +23,7 @@ import (
 // TestThinLine is the product's main job from nothing: one Node.js app on
 // three fresh servers, and what may go wrong on the way.
 func TestThinLine(t *testing.T) {
+	t.Parallel() // nothing here is held against the clock
 	w := newWorld(t, "s1", "s2", "s3")
 	w.sights = watchCommandLines(needle)
 	for _, story := range []struct {

@@ -208,7 +208,13 @@ func (w *world) untilState(t *testing.T, app, server, state string, limit time.D
 // lastRun is the newest Run of a kind.
 func (w *world) lastRun(t *testing.T, kind string) client.Run {
 	t.Helper()
-	all, err := w.api.Runs(w.ctx, client.RunFilter{})
+	return w.lastRunOf(t, "", kind)
+}
+
+// lastRunOf is the newest Run of a kind for one app.
+func (w *world) lastRunOf(t *testing.T, app, kind string) client.Run {
+	t.Helper()
+	all, err := w.api.Runs(w.ctx, client.RunFilter{App: app})
 	must(t, err)
 	for _, r := range all.Items {
 		if r.Kind == kind {

@@ -24,7 +24,7 @@ type appFlags struct {
 	branch, start, root, healthPath string
 	domains, build, runOnce         []string
 	repository                      string
-	options                         []string
+	options, acknowledge            []string
 }
 
 func (f *appFlags) add(fs *pflag.FlagSet) {
@@ -36,6 +36,7 @@ func (f *appFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.start, "start", "", "shell line that starts the app")
 	fs.StringArrayVar(&f.runOnce, "run-once", nil, "shell line run once per deployment, on the primary; may be repeated")
 	fs.StringVar(&f.root, "root", "", "folder inside the repository")
+	fs.StringSliceVar(&f.acknowledge, "acknowledge", nil, "ids of the warnings you have read")
 	fs.StringVar(&f.healthPath, "health-path", "", "path that tells whether the app is well (default /)")
 }
 
@@ -58,7 +59,7 @@ func (sh *shell) appCreate() *cobra.Command {
 			return err
 		}
 		w.Branch, w.Domains, w.Build, w.Start = f.branch, f.domains, f.build, f.start
-		w.RunOnce, w.Root, w.HealthPath = f.runOnce, f.root, f.healthPath
+		w.RunOnce, w.Root, w.HealthPath, w.Acknowledge = f.runOnce, f.root, f.healthPath, f.acknowledge
 		if w.Kind == "" {
 			if err := sh.propose(cmd, &w); err != nil {
 				return err
@@ -211,6 +212,9 @@ func appRows(a client.App) [][]string {
 	for _, name := range slices.Sorted(maps.Keys(a.Options)) {
 		out = append(out, []string{"option", name + "=" + a.Options[name]})
 	}
+	if a.SwitchCost != "" {
+		out = append(out, []string{"switch", a.Switch + ": " + a.SwitchCost})
+	}
 	for _, folder := range a.Shared {
 		out = append(out, []string{"shared folder", folder + " (on each server for itself, not shared between servers)"})
 	}
@@ -277,7 +281,7 @@ func (f *appFlags) change(fs *pflag.FlagSet) client.AppChange {
 	return client.AppChange{
 		Branch: text("branch", &f.branch), Start: text("start", &f.start), Root: text("root", &f.root),
 		HealthPath: text("health-path", &f.healthPath), Domains: list("domain", f.domains),
-		Repository: text("repo", &f.repository), Build: list("build", f.build), RunOnce: list("run-once", f.runOnce),
+		Repository: text("repo", &f.repository), Build: list("build", f.build), RunOnce: list("run-once", f.runOnce), Acknowledge: f.acknowledge,
 	}
 }
 

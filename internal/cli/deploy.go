@@ -13,6 +13,7 @@ func (sh *shell) deploy() *cobra.Command {
 	cmd.Flags().StringVar(&w.Ref, "ref", "", "commit, tag or branch (default: the app's branch)")
 	cmd.Flags().StringArrayVar(&w.Without, "without", nil, "server that takes no part and is behind afterwards; may be repeated")
 	cmd.Flags().BoolVar(&w.Rebuild, "rebuild", false, "build although the commit is built already")
+	cmd.Flags().StringSliceVar(&w.Acknowledge, "acknowledge", nil, "ids of the warnings you have read, for example memory")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c, err := sh.panel()
 		if err != nil {

@@ -22,24 +22,25 @@ import (
 func (c *Control) CreateApp(ctx context.Context, actor plane.Actor, w AppWish) (plane.App, *plane.Run, error) {
 	app := c.newApp(w)
 	app.Since, app.CreatedAt = c.now().UTC(), c.now().UTC()
-	if err := c.checkApp(app); err != nil {
+	if err := cmp.Or(c.checkApp(app), plane.CheckAcknowledged("acknowledge", w.Acknowledge), refuseGap(plane.App{}, app, nil, w.Acknowledge)); err != nil {
 		return plane.App{}, nil, err
 	}
 	if err := c.giveKey(&app); err != nil {
 		return plane.App{}, nil, err
 	}
 	var run *plane.Run
-	err := c.change(ctx, actor, "app.create", w.Name, func(tx *store.Tx) error {
+	err := c.changeNoting(ctx, actor, "app.create", w.Name, func(tx *store.Tx) (string, error) {
 		server, err := serverByName(ctx, tx, w.Server)
 		if err != nil {
-			return inField("server", err)
+			return "", inField("server", err)
 		}
+		note := acknowledged(w.Acknowledge)
 		if err := c.settle(ctx, tx, &app, server); err != nil || w.NoDeploy {
-			return err
+			return note, err
 		}
 		_, queued, err := c.deploy(ctx, tx, actor, app, deployOrder{trigger: plane.TriggerManual, ref: app.Branch, spec: app.Spec})
 		run = &queued
-		return err
+		return note, err
 	})
 	if err != nil {
 		return plane.App{}, nil, err
@@ -91,6 +92,9 @@ func (c *Control) settle(ctx context.Context, tx *store.Tx, app *plane.App, prim
 		return err
 	}
 	app.ServerID = primary.ID
+	if err := refuseTakenPort(ctx, tx, *app, primary.ID); err != nil {
+		return err
+	}
 	if err := tx.CreateApp(ctx, *app); err != nil {
 		return err
 	}
@@ -239,6 +243,11 @@ func (c *Control) viewApp(ctx context.Context, tx *store.Tx, a plane.App) (AppVi
 		view.Shared = kind.SharedPaths(a.Spec.Options)
 		view.Beside = kind.BesideLines(a.Name)
 	}
+	backends, err := tx.BackendsOf(ctx, a.ID)
+	if err != nil {
+		return AppView{}, err
+	}
+	view.RestartCost, view.Gap = plane.RestartCost(backends), plane.GapAhead(backends)
 	if a.LiveID == "" {
 		return view, nil
 	}
@@ -260,35 +269,81 @@ func (c *Control) ChangeApp(ctx context.Context, actor plane.Actor, name string,
 // ChangeAppSeen is ChangeApp for somebody who looked at SeenApp before.
 func (c *Control) ChangeAppSeen(ctx context.Context, actor plane.Actor, name string, seen Seen, ch AppChange) (plane.App, error) {
 	var app plane.App
-	err := c.change(ctx, actor, "app.set", name, func(tx *store.Tx) (err error) {
-		if app, err = appByName(ctx, tx, name); err != nil {
-			return err
+	err := c.changeNoting(ctx, actor, "app.set", name, func(tx *store.Tx) (string, error) {
+		was, err := appByName(ctx, tx, name)
+		if err != nil {
+			return "", err
 		}
-		if err := cmp.Or(refuseLeaving(app), seen.still(SeenApp(app))); err != nil {
-			return err
+		if err := cmp.Or(refuseLeaving(was), seen.still(SeenApp(was)), plane.CheckAcknowledged("acknowledge", ch.Acknowledge)); err != nil {
+			return "", err
 		}
-		zone := app.Spec.Timezone().String()
+		app = was
 		ch.apply(&app)
-		if err := c.checkApp(app); err != nil {
-			return err
-		}
-		if err := refuseNames(ctx, tx, app.ServerID, app); err != nil {
-			return err
+		if err := c.mayChange(ctx, tx, was, app, ch.Acknowledge); err != nil {
+			return "", err
 		}
 		if err := tx.UpdateApp(ctx, app); err != nil {
-			return err
+			return "", err
 		}
-		if zone != app.Spec.Timezone().String() {
+		if was.Spec.Timezone().String() != app.Spec.Timezone().String() {
 			if err := c.resetClocks(ctx, tx, actor, app); err != nil {
-				return err
+				return "", err
 			}
 		}
 		_, err = tx.RaiseTree(ctx, app.ServerID)
-		return err
+		return acknowledged(ch.Acknowledge), err
 	})
 	c.hub.Publish(TopicTree)
 	c.hub.Publish(TopicQueue)
 	return app, err
+}
+
+func (c *Control) mayChange(ctx context.Context, tx *store.Tx, was, is plane.App, acknowledge []string) error {
+	if err := c.checkApp(is); err != nil {
+		return err
+	}
+	backends, err := tx.BackendsOf(ctx, is.ID)
+	if err != nil {
+		return err
+	}
+	if err := refuseGap(was, is, backends, acknowledge); err != nil {
+		return err
+	}
+	for _, b := range backends {
+		if err := refuseTakenPort(ctx, tx, is, b.ServerID); err != nil {
+			return err
+		}
+	}
+	return refuseNames(ctx, tx, is.ServerID, is)
+}
+
+// refuseTakenPort holds that a fixed port is one app's on a server.
+func refuseTakenPort(ctx context.Context, tx *store.Tx, a plane.App, serverID string) error {
+	if a.Spec.FixedPort() == 0 {
+		return nil
+	}
+	others, err := tx.AppsOn(ctx, serverID)
+	if err != nil {
+		return err
+	}
+	for _, o := range others {
+		if o.ID != a.ID && o.Spec.FixedPort() == a.Spec.FixedPort() {
+			return plane.Conflict(fmt.Sprintf("port %d is the fixed port of app %q on the same server", a.Spec.FixedPort(), o.Name), "let one of them listen on $PORT, or give it another server")
+		}
+	}
+	return nil
+}
+
+// refuseGap holds that a person knows what it costs to restart the only backend,
+// when that becomes the app's way.
+func refuseGap(was, is plane.App, backends []plane.Backend, acknowledge []string) error {
+	if !is.Spec.Restarts() || was.Spec.Restarts() || !plane.GapAhead(backends) || slices.Contains(acknowledge, plane.AckGap) {
+		return nil
+	}
+	return &plane.Error{
+		Code: plane.CodeConflict, Field: "acknowledge", Message: plane.OptionSwitch + "=" + plane.SwitchRestart + ": " + plane.RestartCost(backends),
+		Hint: "that is right for what cannot run twice on a server (a fixed port, a lock file, a small server): add --acknowledge " + plane.AckGap + "; with a second backend there is no gap",
+	}
 }
 
 func (ch AppChange) apply(a *plane.App) {

@@ -42,7 +42,7 @@ func (c *Control) AddBackend(ctx context.Context, actor plane.Actor, app string,
 		if err := mayUseDatabases(ctx, tx, a, w.Acknowledge); err != nil {
 			return "", err
 		}
-		args, err := json.Marshal(map[string]any{"restart": slices.Contains(w.Acknowledge, plane.AckRestart)})
+		args, err := json.Marshal(map[string]any{"restart": slices.Contains(w.Acknowledge, plane.AckRestart), "memory": slices.Contains(w.Acknowledge, plane.AckMemory)})
 		if err != nil {
 			return "", fmt.Errorf("describe an addition: %w", err)
 		}
@@ -89,6 +89,9 @@ func mayJoin(ctx context.Context, tx *store.Tx, a plane.App, s plane.Server, w B
 		return plane.CheckBackup(a.Balancer.Method, w.Backup)
 	case s.Survey.OSFamily != primary.Survey.OSFamily:
 		return plane.Conflict(fmt.Sprintf("%q runs %s, the primary %s", s.Name, s.Survey.OS, primary.Survey.OS), "use servers of one family")
+	}
+	if err := refuseTakenPort(ctx, tx, a, s.ID); err != nil {
+		return err
 	}
 	return refuseBesideOthers(ctx, tx, a, s)
 }

@@ -94,13 +94,37 @@ func (c *Control) newDatabase(ctx context.Context, tx *store.Tx, a plane.App, w 
 }
 
 func mayContinue(ctx context.Context, tx *store.Tx, a plane.App, d plane.Database, w DatabaseWish) error {
-	if d.State != plane.DatabaseFailed || d.AppID != a.ID || d.Engine != w.Engine || d.Prefix != w.Prefix || w.Password != "" {
+	if d.AppID != a.ID {
+		return refuseForeign(ctx, tx, a, d)
+	}
+	if d.State != plane.DatabaseFailed || d.Engine != w.Engine || d.Prefix != w.Prefix || w.Password != "" {
 		return plane.Conflict(fmt.Sprintf("database %q exists already", d.Name), "choose another name, or see db show "+d.Name)
 	}
 	if err := refuseDatabaseRun(ctx, tx, d); err != nil {
 		return err
 	}
 	return tx.SetDatabaseState(ctx, d.ID, plane.DatabaseCreating, d.Reason, d.Since)
+}
+
+// refuseForeign tells whose database it is: an app uses its own, on its own primary.
+func refuseForeign(ctx context.Context, tx *store.Tx, a plane.App, d plane.Database) error {
+	owner, err := tx.App(ctx, d.AppID)
+	if err != nil {
+		return fmt.Errorf("find whose database %s is: %w", d.Name, err)
+	}
+	text := fmt.Sprintf("database %q exists already and is %q's", d.Name, owner.Name)
+	if d.ServerID != a.ServerID {
+		theirs, err := tx.Server(ctx, d.ServerID)
+		if err != nil {
+			return fmt.Errorf("find the server of %s: %w", d.Name, err)
+		}
+		ours, err := tx.Server(ctx, a.ServerID)
+		if err != nil {
+			return fmt.Errorf("find the primary of %s: %w", a.Name, err)
+		}
+		text += fmt.Sprintf(", on its primary %q; %q lives on %q, and an app uses databases of its own primary only", theirs.Name, a.Name, ours.Name)
+	}
+	return &plane.Error{Code: plane.CodeConflict, Field: "name", Message: text, Hint: "choose another name, and one is made for " + a.Name}
 }
 
 func (c *Control) mayCreate(ctx context.Context, tx *store.Tx, a plane.App, d plane.Database) error {
@@ -307,32 +331,45 @@ func budget(ctx context.Context, tx *store.Tx, engine plane.DatabaseServer, serv
 // mayUseDatabases holds, before a backend is added, that its connections fit and
 // that no engine is restarted behind anybody's back.
 func mayUseDatabases(ctx context.Context, tx *store.Tx, a plane.App, acknowledge []string) error {
-	all, err := tx.DatabasesOf(ctx, a.ID)
+	all, err := databasesInUse(ctx, tx, a)
 	if err != nil {
 		return err
 	}
+	if !slices.Contains(acknowledge, plane.AckRestart) {
+		if err := refuseClosed(ctx, tx, all); err != nil {
+			return err
+		}
+	}
+	for _, v := range all {
+		b, err := budget(ctx, tx, v.engine, v.db.ServerID, v.db.Engine, a.ID)
+		if err != nil {
+			return err
+		}
+		if b.Over() && !slices.Contains(acknowledge, plane.AckBudget) {
+			return overBudget(v.db, b)
+		}
+	}
+	return nil
+}
+
+// databasesInUse are those that the app's processes are given, each with its engine.
+func databasesInUse(ctx context.Context, tx *store.Tx, a plane.App) ([]engineSeat, error) {
+	all, err := tx.DatabasesOf(ctx, a.ID)
+	if err != nil {
+		return nil, err
+	}
+	var out []engineSeat
 	for _, d := range all {
 		engine, err := tx.DatabaseServer(ctx, d.ServerID, d.Engine)
 		if errors.Is(err, store.ErrNotFound) || !d.Usable() {
 			continue
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if !slices.Contains(acknowledge, plane.AckRestart) {
-			if err := refuseClosed(ctx, tx, d, engine); err != nil {
-				return err
-			}
-		}
-		b, err := budget(ctx, tx, engine, d.ServerID, d.Engine, a.ID)
-		if err != nil {
-			return err
-		}
-		if b.Over() && !slices.Contains(acknowledge, plane.AckBudget) {
-			return overBudget(d, b)
-		}
+		out = append(out, engineSeat{db: d, engine: engine})
 	}
-	return nil
+	return out, nil
 }
 
 func overBudget(d plane.Database, b plane.Budget) error {
@@ -347,21 +384,28 @@ func overBudget(d plane.Database, b plane.Budget) error {
 
 func roundUp(n int) int { return (n + 49) / 50 * 50 }
 
-// refuseClosed announces the one restart that an engine older than ServerPlane's
+// refuseClosed announces the one restart that each engine older than ServerPlane's
 // part in it needs, with everybody it concerns.
-func refuseClosed(ctx context.Context, tx *store.Tx, d plane.Database, engine plane.DatabaseServer) error {
-	if engine.Open {
+func refuseClosed(ctx context.Context, tx *store.Tx, all []engineSeat) error {
+	var told []plane.Engine
+	var text []string
+	for _, v := range all {
+		if v.engine.Open || slices.Contains(told, v.db.Engine) {
+			continue
+		}
+		names, err := neighbours(ctx, tx, v.db)
+		if err != nil {
+			return err
+		}
+		told = append(told, v.db.Engine)
+		text = append(text, fmt.Sprintf("%s was there before ServerPlane and listens on its own server only; to let backends in it is restarted once, which cuts the connections of %s for about a second",
+			v.db.Engine.Title(), strings.Join(names, ", ")))
+	}
+	if len(text) == 0 {
 		return nil
 	}
-	names, err := neighbours(ctx, tx, d)
-	if err != nil {
-		return err
-	}
 	return &plane.Error{
-		Code: plane.CodeConflict, Field: "acknowledge",
-		Message: fmt.Sprintf("%s was there before ServerPlane and listens on its own server only; to let backends in it is restarted once, which cuts the connections of %s for about a second",
-			d.Engine.Title(), strings.Join(names, ", ")),
-		Hint: "choose a quiet moment and add --acknowledge " + plane.AckRestart,
+		Code: plane.CodeConflict, Field: "acknowledge", Message: strings.Join(text, "; "), Hint: "choose a quiet moment and add --acknowledge " + plane.AckRestart,
 	}
 }
 

@@ -76,6 +76,18 @@ func TestCreateDatabase(t *testing.T) {
 	if err != nil || run.Kind != plane.RunCreateDatabase || !slices.Equal(run.Locks, want) {
 		t.Fatalf("%+v, %v", run, err)
 	}
+	far := wishedApp("far")
+	far.Server = p.ready(2).Name
+	if _, _, err := p.CreateApp(t.Context(), ann, far); err != nil {
+		t.Fatal(err)
+	}
+	p.refuses("a database of another primary", plane.CodeConflict, "name", func(ctx context.Context) error {
+		_, err := p.CreateDatabase(ctx, ann, control.DatabaseWish{Name: "shop", App: "far", Engine: plane.PostgreSQL})
+		if err != nil && !strings.Contains(err.Error(), "an app uses databases of its own primary only") {
+			t.Errorf("it says %v", err)
+		}
+		return err
+	})
 	p.refuses("twice", plane.CodeConflict, "", create(good))
 	second := good
 	second.Name = "other"
@@ -168,6 +180,46 @@ func TestBackendAndDatabase(t *testing.T) {
 	v, err := p.Database(t.Context(), ann, "shop")
 	if err != nil || len(v.Access) != 1 || v.Access[0].ServerName != "s1" || v.Budget.Wanted != 10 {
 		t.Errorf("%+v, %v", v, err)
+	}
+}
+
+// TestRestartIsAnnounced with each engine that needs one and all apps in it.
+func TestRestartIsAnnounced(t *testing.T) {
+	p := newPanel(t)
+	p.ready(1)
+	p.ready(2)
+	p.app("other", "other.example.com")
+	p.app("web")
+	p.live("web")
+	if _, err := p.EnableBalancer(t.Context(), ann, "web", read); err != nil {
+		t.Fatal(err)
+	}
+	closed := plane.DatabaseServer{Port: 5432, MaxConnections: 300, Reserved: 3}
+	p.made("shop", "", closed)
+	p.made("second", "SECOND", closed)
+	if _, err := p.CreateDatabase(t.Context(), ann, control.DatabaseWish{Name: "theirs", App: "other", Engine: plane.PostgreSQL}); err != nil {
+		t.Fatal(err)
+	}
+	p.write(func(ctx context.Context, tx *store.Tx) error {
+		d, err := tx.DatabaseByName(ctx, "second")
+		if err != nil {
+			return err
+		}
+		closed.ServerID, closed.Engine, d.Engine = d.ServerID, plane.MariaDB, plane.MariaDB
+		if err := tx.SetDatabaseServer(ctx, closed); err != nil {
+			return err
+		}
+		d.State = plane.DatabaseReady
+		return tx.UpdateDatabase(ctx, d)
+	})
+	_, err := p.AddBackend(t.Context(), ann, "web", control.BackendWish{Server: "s2"})
+	if err == nil {
+		t.Fatal("it would be restarted unannounced")
+	}
+	for _, want := range []string{"PostgreSQL was there before", "cuts the connections of web, other, whatever else uses it for about a second", "MariaDB was there before", "of web, whatever", "--acknowledge restart"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("it does not say %q: %v", want, err)
+		}
 	}
 }
 

@@ -19,6 +19,9 @@ func (c *Control) Deploy(ctx context.Context, actor plane.Actor, app string, w D
 			return plane.Deployment{}, plane.Run{}, err
 		}
 	}
+	if err := plane.CheckAcknowledged("acknowledge", w.Acknowledge); err != nil {
+		return plane.Deployment{}, plane.Run{}, err
+	}
 	var deployment plane.Deployment
 	var run plane.Run
 	err := c.changeNoting(ctx, actor, "app.deploy", app, func(tx *store.Tx) (string, error) {
@@ -30,9 +33,9 @@ func (c *Control) Deploy(ctx context.Context, actor plane.Actor, app string, w D
 		if err != nil {
 			return "", err
 		}
-		order := deployOrder{trigger: plane.TriggerManual, ref: cmp.Or(w.Ref, a.Branch), spec: a.Spec, without: w.Without, rebuild: w.Rebuild}
+		order := deployOrder{trigger: plane.TriggerManual, ref: cmp.Or(w.Ref, a.Branch), spec: a.Spec, without: w.Without, rebuild: w.Rebuild, acknowledged: w.Acknowledge}
 		deployment, run, err = c.deploy(ctx, tx, actor, a, order)
-		return detail, err
+		return strings.TrimSpace(detail + " " + acknowledged(w.Acknowledge)), err
 	})
 	if err != nil {
 		return plane.Deployment{}, plane.Run{}, err
@@ -50,19 +53,23 @@ type deployOrder struct {
 	from    *plane.Deployment
 	without []string // names of servers that take no part
 	rebuild bool
+
+	acknowledged []string
 }
 
 // deploying is what a Run that deploys is told.
 type deploying struct {
 	Without []string `json:"without"`
 	Rebuild bool     `json:"rebuild,omitempty"`
+	Memory  bool     `json:"memory,omitempty"`
 }
 
 func (o deployOrder) args() (json.RawMessage, error) {
-	if len(o.without) == 0 && !o.rebuild {
+	told := deploying{Without: o.without, Rebuild: o.rebuild, Memory: slices.Contains(o.acknowledged, plane.AckMemory)}
+	if len(told.Without) == 0 && !told.Rebuild && !told.Memory {
 		return nil, nil
 	}
-	raw, err := json.Marshal(deploying{Without: o.without, Rebuild: o.rebuild})
+	raw, err := json.Marshal(told)
 	if err != nil {
 		return nil, fmt.Errorf("encode what a deployment is told: %w", err)
 	}

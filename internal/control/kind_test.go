@@ -66,21 +66,20 @@ func TestWhatAKindRefuses(t *testing.T) {
 	}
 }
 
-// What would run beside a container instead of in it is refused before anything is stored.
-func TestWhatAContainerCannotHave(t *testing.T) {
+// Shared paths of containers are paths of theirs.
+func TestSharedPathsOfContainers(t *testing.T) {
 	p := newPanel(t)
 	p.ready(1)
 	wish := wishedApp("box", "box.example.com")
 	wish.Kind, wish.Spec = plane.KindDocker, plane.Spec{Options: map[string]string{"shared": "uploads"}}
-	if _, _, err := p.CreateApp(t.Context(), ann, wish); plane.CodeOf(err) != plane.CodeInvalid || !strings.Contains(err.Error(), `no option "shared"`) {
-		t.Errorf("shared paths: %v", err)
+	if _, _, err := p.CreateApp(t.Context(), ann, wish); plane.CodeOf(err) != plane.CodeInvalid || !strings.Contains(err.Error(), "absolute paths inside the container") {
+		t.Errorf("a relative one: %v", err)
 	}
-	wish.Spec = plane.Spec{}
+	wish.Spec.Options["shared"] = "/app/uploads"
 	if _, _, err := p.CreateApp(t.Context(), ann, wish); err != nil {
 		t.Fatal(err)
 	}
-	_, err := p.SetProcess(t.Context(), ann, plane.Worker, "box", "mail", control.ProcessWish{Command: "./mail", On: plane.OnOne})
-	if plane.CodeOf(err) != plane.CodeInvalid || !strings.Contains(err.Error(), "no process yet") {
+	if _, err := p.SetProcess(t.Context(), ann, plane.Worker, "box", "mail", control.ProcessWish{Command: "/app work", On: plane.OnOne}); err != nil {
 		t.Errorf("a process: %v", err)
 	}
 }

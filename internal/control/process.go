@@ -63,15 +63,12 @@ func (c *Control) SetProcess(ctx context.Context, actor plane.Actor, kind plane.
 	}
 	return c.arrange(ctx, actor, arrangement{kind: kind, verb: "set", app: app, name: name}, func(tx *store.Tx) (plane.App, error) {
 		a, err := settledApp(ctx, tx, app)
-		if err == nil {
-			err = c.kinds.Contained(a, "app", kind.Noun())
-		}
 		if err != nil {
 			return a, err
 		}
 		primary, err := tx.Server(ctx, a.ServerID)
 		if err == nil {
-			err = recipe.CheckProcess(a, primary, wish)
+			err = recipe.CheckProcess(a, primary, wish, c.kinds)
 		}
 		if err != nil {
 			return a, err

@@ -15,6 +15,9 @@ import (
 // today's variables. While the live one still lets its old slot finish, that is
 // cut short, and going back to that slot takes the switch alone.
 func (c *Control) Rollback(ctx context.Context, actor plane.Actor, app string, w RollbackWish) (plane.Deployment, plane.Run, error) {
+	if err := plane.CheckAcknowledged("acknowledge", w.Acknowledge); err != nil {
+		return plane.Deployment{}, plane.Run{}, err
+	}
 	var deployment plane.Deployment
 	var run, draining plane.Run
 	err := c.changeNoting(ctx, actor, "app.rollback", app, func(tx *store.Tx) (string, error) {
@@ -30,12 +33,12 @@ func (c *Control) Rollback(ctx context.Context, actor plane.Actor, app string, w
 		if err != nil {
 			return "", err
 		}
-		order := deployOrder{trigger: plane.TriggerRollback, ref: target.Commit, spec: specOf(a, target), from: &target, without: w.Without}
+		order := deployOrder{trigger: plane.TriggerRollback, ref: target.Commit, spec: specOf(a, target), from: &target, without: w.Without, acknowledged: w.Acknowledge}
 		if deployment, run, err = c.deploy(ctx, tx, actor, a, order); err != nil {
 			return "", err
 		}
 		draining, err = c.cutShort(ctx, tx, a)
-		return strings.TrimSpace(fmt.Sprintf("to %s (%.7s) %s", target.ID, target.Commit, without)), err
+		return strings.Join(strings.Fields(fmt.Sprintf("to %s (%.7s) %s %s", target.ID, target.Commit, without, acknowledged(w.Acknowledge))), " "), err
 	})
 	if err != nil {
 		return plane.Deployment{}, plane.Run{}, err

@@ -32,6 +32,8 @@ type AppWish struct {
 	Domains    []string
 	Spec       plane.Spec
 	NoDeploy   bool
+
+	Acknowledge []string // ids of the warnings the person has read
 }
 
 // AppChange names what to change; nil leaves as it is. In force with the next
@@ -46,6 +48,8 @@ type AppChange struct {
 	HealthPath *string
 	Repository *string
 	Options    map[string]string // those named; an empty value takes one back to its default
+
+	Acknowledge []string // ids of the warnings the person has read
 }
 
 // DeployWish says what to deploy.
@@ -53,12 +57,16 @@ type DeployWish struct {
 	Ref     string   // commit, tag or branch; empty: the app's branch
 	Without []string // names of servers that take no part
 	Rebuild bool     // build although the commit is built already
+
+	Acknowledge []string // ids of the warnings the person has read
 }
 
 // RollbackWish says what to go back to.
 type RollbackWish struct {
 	Deployment string   // id; empty: the one that was live before
 	Without    []string // names of servers that take no part
+
+	Acknowledge []string // ids of the warnings the person has read
 }
 
 // BalancerWish is the wish to balance an app.
@@ -145,6 +153,9 @@ type AppView struct {
 	Label, Slot, Trust string   // of its kind; see plane.Definition
 	Shared             []string // folders that outlive releases, on each server for itself
 	Beside             []string // command lines that add what apps of its kind usually run beside it
+
+	RestartCost string // what restarting costs, as its backends are
+	Gap         bool   // restarting leaves visitors without an answer
 }
 
 // DeploymentView is a deployment with where it stands and how long such a one

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -25,6 +26,16 @@ func ImageName(app string) string { return "sp-" + app }
 // longer.
 func BridgeName(id string) string { return "sp-" + id[max(0, len(id)-12):] }
 
+// NetworkPath is the script that looks after the app's network and its rules, as the slot needs them (see Container.Network); 0640
+// root:sp_<app>.
+func NetworkPath(app, slot string) string { return SlotDir(app, slot) + "/network" }
+
+// MountName names in the app's shared folder what a path of its containers is kept in. All lie side by side there: what a container
+// may put into one never leads the way to another.
+func MountName(path string) string {
+	return strings.ReplaceAll(strings.TrimPrefix(path, "/"), "/", "+")
+}
+
 // ContainerPath is what the slot's container is made of (see Container.Create), variables included; 0600 root.
 func ContainerPath(app, slot string) string { return SlotDir(app, slot) + "/container.json" }
 
@@ -34,10 +45,11 @@ type Container struct {
 	Slot      string // a or b
 	Release   string // release id; its image is run
 	Root      string // folder inside the release that the image was built of; empty: the release itself
-	Port      uint16 // on the server's loopback, 20001 to 29999
+	Port      uint16 // on the server's loopback
 	Inside    uint16 // the one that is listened on in the container
 	Server    string // the server's name, told to the process
 	Memory    uint64 // limit in MiB, at least 16; 0: none
+	Alone     bool   // as Unit.Alone
 	Stop      time.Duration
 	Variables []Var
 	// Doors are addresses of this server, IPv4, that lead from inside the container to the same port of the server's own loopback,
@@ -45,6 +57,8 @@ type Container struct {
 	Doors []netip.AddrPort
 	// Authorities tells that the container sees the slot's certificates of databases (CAPath, CABundlePath) at the same paths.
 	Authorities bool
+	// Shared are paths inside the container that outlive releases on this server.
+	Shared []string
 }
 
 func (c Container) check() error {
@@ -62,11 +76,16 @@ func (c Container) check() error {
 			return refuse("doors", "must be IPv4 addresses other than loopback, with a port")
 		}
 	}
+	for _, path := range c.Shared {
+		if !matches(`(/[A-Za-z0-9_.-]+)+`, path) || strings.Contains(path+"/", "/../") || strings.Contains(path+"/", "/./") {
+			return refuse("shared", "must be absolute paths of letters, digits, ., _ and - between slashes")
+		}
+	}
 	return checkVars(slices.SortedFunc(slices.Values(c.Variables), byName))
 }
 
 func (c Container) unit() Unit {
-	return Unit{App: c.App, Slot: c.Slot, Release: c.Release, Root: c.Root, Port: c.Port, Server: c.Server, Memory: c.Memory, Stop: c.Stop}
+	return Unit{App: c.App, Slot: c.Slot, Release: c.Release, Root: c.Root, Port: c.Port, Server: c.Server, Memory: c.Memory, Stop: c.Stop, Alone: c.Alone}
 }
 
 // Create gives what Docker is asked to make the container of, as JSON.
@@ -105,6 +124,9 @@ func (c Container) binds() []string {
 			binds = append(binds, path+":"+path+":ro")
 		}
 	}
+	for _, path := range c.Shared {
+		binds = append(binds, SharedDir(c.App)+"/"+MountName(path)+":"+path)
+	}
 	return binds
 }
 
@@ -131,7 +153,7 @@ func (c Container) Unit() (string, error) {
 	if c.Root != "" {
 		dir += "/" + c.Root
 	}
-	return fmt.Sprintf(containerUnit, c.App, c.Slot, dir, StartPath(c.App, c.Slot), ContainerName(c.App, c.Slot), stop, stop+10), nil
+	return fmt.Sprintf(containerUnit, c.App, c.Slot, dir, StartPath(c.App, c.Slot), ContainerName(c.App, c.Slot), stop, stop+10, c.unit().beside()), nil
 }
 
 // containerUnit: Docker stops the container by the image's own signal; the unit's signal reaches only the client, when that is over.
@@ -140,7 +162,7 @@ const containerUnit = `# Written by ServerPlane; changes made by hand are replac
 Description=ServerPlane app %[1]s, slot %[2]s
 After=network-online.target docker.service postgresql.service mariadb.service redis-server.service
 Wants=network-online.target docker.service
-StartLimitIntervalSec=0
+%[8]sStartLimitIntervalSec=0
 
 [Service]
 Type=exec
@@ -164,13 +186,32 @@ SyslogIdentifier=sp-%[1]s-%[2]s
 WantedBy=multi-user.target
 `
 
-// Start gives the script of the unit. Network and rule are looked after at each start, so that they are there again whatever was
+// Start gives the script of the unit. Network and rules are looked after at each start, so that they are there again whatever was
 // restarted or flushed meanwhile, before the container is.
+func (c Container) Start() ([]byte, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	return fmt.Appendf(nil, containerStart, ContainerName(c.App, c.Slot), NetworkPath(c.App, c.Slot), ContainerPath(c.App, c.Slot)), nil
+}
+
+const containerStart = `#!/bin/sh
+# Written by ServerPlane; changes made by hand are replaced.
+set -e
+docker='docker --host unix:///run/docker.sock'
+$docker rm --force --volumes %[1]s >/dev/null 2>&1 || true
+/bin/sh %[2]s
+answer=$(curl -q --silent --show-error --fail-with-body --noproxy '*' --unix-socket /run/docker.sock \
+    --header 'Content-Type: application/json' --data-binary '@%[3]s' 'http://docker/containers/create?name=%[1]s') || { echo "$answer" >&2; exit 1; }
+exec $docker start --attach %[1]s
+`
+
+// Network gives the script that looks after the app's network and its rules; one at a time, since slot and processes may start at once.
 //
 // The first rule lets nothing begin a connection into the app's network from outside it: Docker itself lets a neighbour on the same
 // segment reach a port that is published on 127.0.0.1, and whoever has a route the container. What this server itself sends
 // passes by the rule. Those of a door let a packet through to the loopback of this server, which is closed to all else from there.
-func (c Container) Start() ([]byte, error) {
+func (c Container) Network() ([]byte, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
@@ -181,30 +222,29 @@ func (c Container) Start() ([]byte, error) {
 	for _, d := range c.Doors {
 		doors += fmt.Sprintf(containerDoor, BridgeName(c.ID), d.Addr(), d.Port())
 	}
-	return fmt.Appendf(nil, containerStart, ContainerName(c.App, c.Slot), NetworkName(c.App), BridgeName(c.ID), c.App, ContainerPath(c.App, c.Slot), doors), nil
+	return fmt.Appendf(nil, containerNetwork, NetworkName(c.App), BridgeName(c.ID), c.App, doors), nil
 }
 
-const containerStart = `#!/bin/sh
+const containerNetwork = `#!/bin/sh
 # Written by ServerPlane; changes made by hand are replaced.
 set -e
 docker='docker --host unix:///run/docker.sock'
-$docker rm --force --volumes %[1]s >/dev/null 2>&1 || true
-bridge=$($docker network inspect --format '{{index .Options "com.docker.network.bridge.name"}}' %[2]s 2>/dev/null || true)
-if [ "$bridge" != %[3]s ]; then
-    $docker network rm %[2]s >/dev/null 2>&1 || true
-    $docker network create --driver bridge --opt com.docker.network.bridge.name=%[3]s %[2]s >/dev/null
+mkdir -p /run/serverplane
+exec 9>/run/serverplane/%[3]s.network
+flock 9
+bridge=$($docker network inspect --format '{{index .Options "com.docker.network.bridge.name"}}' %[1]s 2>/dev/null || true)
+if [ "$bridge" != %[2]s ]; then
+    $docker network rm %[1]s >/dev/null 2>&1 || true
+    $docker network create --driver bridge --opt com.docker.network.bridge.name=%[2]s %[1]s >/dev/null
 fi
 keep() {
     table=$1 chain=$2
     shift 2
-    iptables -w 10 -t "$table" -C "$chain" -m comment --comment serverplane-%[4]s "$@" 2>/dev/null ||
-        iptables -w 10 -t "$table" -I "$chain" -m comment --comment serverplane-%[4]s "$@"
+    iptables -w 10 -t "$table" -C "$chain" -m comment --comment serverplane-%[3]s "$@" 2>/dev/null ||
+        iptables -w 10 -t "$table" -I "$chain" -m comment --comment serverplane-%[3]s "$@"
 }
-keep filter DOCKER-USER ! -i %[3]s -o %[3]s -m conntrack --ctstate NEW -j DROP
-%[6]sanswer=$(curl -q --silent --show-error --fail-with-body --noproxy '*' --unix-socket /run/docker.sock \
-    --header 'Content-Type: application/json' --data-binary '@%[5]s' 'http://docker/containers/create?name=%[1]s') || { echo "$answer" >&2; exit 1; }
-exec $docker start --attach %[1]s
-`
+keep filter DOCKER-USER ! -i %[2]s -o %[2]s -m conntrack --ctstate NEW -j DROP
+%[4]s`
 
 const containerLoopback = `keep filter INPUT -i %[1]s -d 127.0.0.0/8 -m conntrack ! --ctstate DNAT -j DROP
 echo 1 >/proc/sys/net/ipv4/conf/%[1]s/route_localnet

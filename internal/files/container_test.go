@@ -1,6 +1,7 @@
 package files
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"net/netip"
@@ -16,7 +17,7 @@ import (
 func goodContainer() Container {
 	return Container{
 		App: "web", ID: "app_abcdefghijklmnop", Slot: "a", Release: "20260102030405-0123abc", Root: "apps/site", Port: 20001, Inside: 3000,
-		Server: "s1", Memory: 512, Stop: 30 * time.Second, Authorities: true,
+		Server: "s1", Memory: 512, Stop: 30 * time.Second, Authorities: true, Shared: []string{"/app/uploads", "/data"},
 		Doors:     []netip.AddrPort{netip.MustParseAddrPort("10.0.0.1:5432"), netip.MustParseAddrPort("10.0.0.1:3306")},
 		Variables: []Var{{"PLAIN", "x"}, {"LINES", "one\ntwo \"three\" \\ $HOME\t"}, {"PORT", "1"}, {"LD_PRELOAD", "/evil.so"}},
 	}
@@ -36,7 +37,11 @@ func TestContainerGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, got := range map[string]string{"container.service": unit, "container.json": string(create), "container.start": string(start)} {
+	network, err := c.Network()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, got := range map[string]string{"container.service": unit, "container.json": string(create), "container.start": string(start), "container.network": string(network)} {
 		path := filepath.Join("testdata", name)
 		if *update {
 			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
@@ -64,10 +69,13 @@ func TestSystemdAndShellUnderstandTheContainer(t *testing.T) {
 		t.Errorf("systemd-analyze verify: %v\n%s\n%s", err, out, unit)
 	}
 	start, _ := goodContainer().Start()
-	check := exec.Command("/bin/sh", "-n")
-	check.Stdin = strings.NewReader(string(start))
-	if out, err := check.CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
+	network, _ := goodContainer().Network()
+	for _, script := range [][]byte{start, network} {
+		check := exec.Command("/bin/sh", "-n")
+		check.Stdin = bytes.NewReader(script)
+		if out, err := check.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
 	}
 }
 
@@ -105,6 +113,7 @@ func TestContainerRefusals(t *testing.T) {
 		"inside":            func(c *Container) { c.Inside = 0 },
 		"memory":            func(c *Container) { c.Memory = 1 },
 		"stop":              func(c *Container) { c.Stop = 0 },
+		"shared":            func(c *Container) { c.Shared = []string{"/data/../etc"} },
 		"doors":             func(c *Container) { c.Doors = []netip.AddrPort{netip.MustParseAddrPort("[::1]:5432")} },
 		"variables[TWICE]":  func(c *Container) { c.Variables = []Var{{"TWICE", ""}, {"TWICE", ""}} },
 		"variables[BROKEN]": func(c *Container) { c.Variables = []Var{{"BROKEN", "\x00"}} },
@@ -114,6 +123,7 @@ func TestContainerRefusals(t *testing.T) {
 		var refusal *Refusal
 		for _, f := range []func() error{
 			func() error { _, err := c.Unit(); return err }, func() error { _, err := c.Create(); return err }, func() error { _, err := c.Start(); return err },
+			func() error { _, err := c.Network(); return err },
 		} {
 			if err := f(); !errors.As(err, &refusal) || refusal.Field != field {
 				t.Errorf("%s: %v", field, err)
@@ -125,6 +135,18 @@ func TestContainerRefusals(t *testing.T) {
 func TestBridgeNamesFitAnInterface(t *testing.T) {
 	if got := BridgeName("app_abcdefghijklmnop"); got != "sp-efghijklmnop" || len(got) > 15 {
 		t.Errorf("%q", got)
+	}
+}
+
+// Names in the shared folder are as many as paths, and each is one level deep.
+func TestMountNames(t *testing.T) {
+	seen := map[string]string{}
+	for _, path := range []string{"/data", "/data/up", "/data-up", "/data_up", "/data.up", "/d/ata/up"} {
+		name := MountName(path)
+		if other, taken := seen[name]; taken || strings.Contains(name, "/") {
+			t.Errorf("%s and %s are both kept in %s", path, other, name)
+		}
+		seen[name] = path
 	}
 }
 

@@ -65,7 +65,7 @@ func TestProcessRefusals(t *testing.T) {
 	} {
 		p := process()
 		spoil(&p)
-		for _, render := range []func(Process) (string, error){ProcessUnit, CronRunUnit} {
+		for _, render := range []func(Process) (string, error){ProcessUnit, CronRunUnit, ContainerProcessUnit, ContainerCronRunUnit} {
 			text, err := render(p)
 			if refusal, ok := errors.AsType[*Refusal](err); !ok || refusal.Field != field || text != "" {
 				t.Errorf("%s: %q, %v", field, text, err)

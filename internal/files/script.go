@@ -47,11 +47,15 @@ func StartScript(command string) ([]byte, error) {
 	if err := checkCommand("start", command); err != nil {
 		return nil, err
 	}
-	inner := "trap 'exit 143' TERM\n" + command
+	return []byte("#!/bin/sh\n# Written by ServerPlane; changes made by hand are replaced.\nexec /bin/sh -ec " + quote(foreground(command)) + "\n"), nil
+}
+
+// foreground is what a shell is given to carry out the line as StartScript tells.
+func foreground(command string) string {
 	if isOneCommand(command) {
-		inner = "exec " + command
+		return "exec " + command
 	}
-	return []byte("#!/bin/sh\n# Written by ServerPlane; changes made by hand are replaced.\nexec /bin/sh -ec " + quote(inner) + "\n"), nil
+	return "trap 'exit 143' TERM\n" + command
 }
 
 // LaunchScript gives the script of a slot's process from shell text of ours: a kind's way to start

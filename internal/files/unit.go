@@ -12,11 +12,12 @@ type Unit struct {
 	Slot    string        // a or b
 	Release string        // release id; the process works in its folder
 	Root    string        // folder inside the release to start in; empty: the release itself
-	Port    uint16        // loopback port the process is told to listen on, 20001 to 29999
+	Port    uint16        // loopback port the process is told to listen on, 1024 to 65535
 	Server  string        // the server's name, told to the process
 	Memory  uint64        // limit in MiB, at least 16; 0: none
 	Stop    time.Duration // how long a stopping process may take, 1 s to 1 h
 	Scratch bool          // give the slot a folder in memory; see ScratchDir
+	Alone   bool          // never beside the other slot: starting either stops the other first
 	Quit    bool          // what runs ends its requests on SIGQUIT, as Nginx and php-fpm do, and cuts them on SIGTERM
 }
 
@@ -38,7 +39,24 @@ func SlotUnit(u Unit) (string, error) {
 		memory = fmt.Sprintf("MemoryMax=%dM\n", u.Memory)
 	}
 	return fmt.Sprintf(slotUnit, u.App, u.Slot, UserName(u.App), dir, EnvPath(u.App, u.Slot), u.Port, u.Release, u.Server,
-		StartPath(u.App, u.Slot), int(u.Stop.Seconds()), memory, Home(u.App), u.extra()), nil
+		StartPath(u.App, u.Slot), int(u.Stop.Seconds()), memory, Home(u.App), u.extra(), u.beside()), nil
+}
+
+// beside are the lines of the unit's head that keep two slots apart. One direction of After is enough for systemd to
+// stop the one before it starts the other, whichever is which.
+func (u Unit) beside() string {
+	if !u.Alone {
+		return ""
+	}
+	other := "a"
+	if u.Slot == "a" {
+		other = "b"
+	}
+	text := "Conflicts=" + UnitName(u.App, other) + "\n"
+	if u.Slot == "b" {
+		text += "After=" + UnitName(u.App, other) + "\n"
+	}
+	return text
 }
 
 // extra are the lines that only some kinds of apps need.
@@ -73,8 +91,8 @@ func (u Unit) check() error {
 }
 
 func (u Unit) checkNumbers() error {
-	if u.Port < 20001 || u.Port > 29999 {
-		return refuse("port", "must be 20001 to 29999")
+	if u.Port < 1024 {
+		return refuse("port", "must be 1024 to 65535")
 	}
 	if u.Memory != 0 && (u.Memory < 16 || u.Memory > 1<<24) {
 		return refuse("memory", "must be 16 MiB to 16 TiB, or 0 for no limit")
@@ -110,7 +128,7 @@ const slotUnit = `# Written by ServerPlane; changes made by hand are replaced.
 Description=ServerPlane app %[1]s, slot %[2]s
 After=network-online.target postgresql.service mariadb.service redis-server.service
 Wants=network-online.target
-StartLimitIntervalSec=0
+%[14]sStartLimitIntervalSec=0
 
 [Service]
 Type=exec

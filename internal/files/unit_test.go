@@ -39,10 +39,30 @@ func TestSlotUnitGolden(t *testing.T) {
 	}
 }
 
+// TestUnitsThatAreNeverBesideEachOther: systemd itself stops one before it starts the other, for containers as for processes.
+func TestUnitsThatAreNeverBesideEachOther(t *testing.T) {
+	for slot, want := range map[string]string{"a": "\nConflicts=sp-web-b.service\n", "b": "\nConflicts=sp-web-a.service\nAfter=sp-web-a.service\n"} {
+		u := goodUnit()
+		u.Slot, u.Alone = slot, true
+		text, err := SlotUnit(u)
+		c := Container{App: u.App, ID: "app_aaaaaaaaaaaaaaaa", Slot: slot, Release: u.Release, Port: u.Port, Inside: 8080, Server: u.Server, Stop: u.Stop, Alone: true}
+		contained, failure := c.Unit()
+		head, _, _ := strings.Cut(text, "[Service]")
+		containedHead, _, _ := strings.Cut(contained, "[Service]")
+		if err != nil || failure != nil || !strings.Contains(head, want) || !strings.Contains(containedHead, want) {
+			t.Errorf("slot %s: %v, %v\n%s\n%s", slot, err, failure, text, contained)
+		}
+	}
+	if text, _ := SlotUnit(goodUnit()); strings.Contains(text, "Conflicts") {
+		t.Error("slots that run side by side keep each other out")
+	}
+}
+
 // TestSystemdUnderstandsTheUnit asks the real parser, which warns about every key or value it
 // does not know. Unit and user exist only in a folder of the test.
 func TestSystemdUnderstandsTheUnit(t *testing.T) {
-	for _, change := range []func(*Unit){func(*Unit) {}, func(u *Unit) { u.Memory, u.Root = 0, "" }, func(u *Unit) { u.App = "a-rather-long-app-name-x"; u.Slot = "b" }, func(u *Unit) { u.Scratch, u.Quit = true, true }} {
+	for _, change := range []func(*Unit){func(*Unit) {}, func(u *Unit) { u.Memory, u.Root = 0, "" }, func(u *Unit) { u.App = "a-rather-long-app-name-x"; u.Slot = "b" }, func(u *Unit) { u.Scratch, u.Quit = true, true },
+		func(u *Unit) { u.Alone = true }, func(u *Unit) { u.Alone, u.Slot = true, "b" }} {
 		u := goodUnit()
 		change(&u)
 		text, err := SlotUnit(u)

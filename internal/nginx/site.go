@@ -48,8 +48,8 @@ func (s Site) check(seen claims) error {
 	if err := s.B.check(at+".b", s.App, seen); err != nil {
 		return err
 	}
-	if s.Entry == nil {
-		return nil
+	if err := s.checkProcesses(at, seen); err != nil || s.Entry == nil {
+		return err
 	}
 	return s.Entry.check(at+".entry", s.App, seen)
 }
@@ -64,8 +64,13 @@ func (l Local) check(at, app string, seen claims) error {
 	if !l.Process.Addr().IsLoopback() {
 		return refuse(at+".process", "must be a loopback address: a process is reached through its local site only")
 	}
-	if err := seen.takeAddress(l.Listen, app, at+".listen"); err != nil {
+	return seen.takeAddress(l.Listen, app, at+".listen")
+}
+
+// checkProcesses lets both slots of a site lead to one process, since an app that never runs twice has but one.
+func (s Site) checkProcesses(at string, seen claims) error {
+	if err := seen.takeAddress(s.A.Process, s.App, at+".a.process"); err != nil || s.A.Process == s.B.Process {
 		return err
 	}
-	return seen.takeAddress(l.Process, app, at+".process")
+	return seen.takeAddress(s.B.Process, s.App, at+".b.process")
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"strings"
 	"text/template"
 )
@@ -18,11 +19,18 @@ type Web struct {
 	Scratch   string         // folder of the slot's own: temporary files, and the socket of php-fpm
 	Fallback  bool           // a path that is no file gets /index.html
 	PHP       bool
-	Plain     []string // paths below which nothing is carried out as PHP, such as /uploads/
+	Shared    string // with PHP: folder of what outlives releases, none of which is carried out
 }
 
 // Socket is where the slot's php-fpm listens.
 func (w Web) Socket() string { return w.Scratch + "/fpm.sock" }
+
+// SharedPattern matches real paths in the shared folder. Only its last two names count: the folders of all homes may lie behind a
+// link on a server, which a real path does not show.
+func (w Web) SharedPattern() string {
+	names := strings.Split(w.Shared, "/")
+	return regexp.QuoteMeta("/" + strings.Join(names[len(names)-2:], "/") + "/")
+}
 
 // RenderWeb gives the configuration file of a slot's own Nginx.
 func RenderWeb(w Web) (string, error) {
@@ -58,10 +66,8 @@ func (w Web) check() error {
 			return err
 		}
 	}
-	for _, p := range w.Plain {
-		if !matches(`(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+/`, p) || len(p) > 200 {
-			return refuse("plain", "must be paths of letters, digits, ., _ and - that begin and end with /")
-		}
+	if w.PHP {
+		return checkFolder("shared", w.Shared)
 	}
 	return nil
 }

@@ -23,12 +23,21 @@ func web(t *testing.T, w nginx.Web) nginx.Web {
 	t.Helper()
 	dir := t.TempDir()
 	w.App, w.Slot, w.Listen, w.Root, w.Scratch = "web0", "a", addr("127.0.0.11:20001"), dir+"/site", dir+"/scratch"
+	w.Shared = dir + "/sp_web0/shared"
 	for name, text := range map[string]string{
-		"index.html": "the page", "index.php": "<?php", "a/b.css": "style", ".env": "SECRET=1", ".well-known/x": "proof", "uploads/evil.php": "<?php", "uploads/a.png": "image",
-		"uploads/.htpasswd": "SECRET=1", "uploads/.git/config": "SECRET=1", "uploads/.well-known/x": "proof", "uploads/.well-known/evil.php": "<?php",
+		"site/index.html": "the page", "site/index.php": "<?php", "site/a/b.css": "style", "site/a/tool.php": "<?php", "site/.env": "SECRET=1", "site/.well-known/x": "proof",
+		"lib/tool.php": "<?php", "sp_web0/shared.php": "<?php", "sp_web0/shared/uploads/evil.php": "<?php", "sp_web0/shared/uploads/index.php": "<?php",
+		"sp_web0/shared/uploads/a.png": "image", "sp_web0/shared/uploads/a.php.png": "image", "sp_web0/shared/uploads/.htpasswd": "SECRET=1",
+		"sp_web0/shared/uploads/.git/config": "SECRET=1", "sp_web0/shared/uploads/.well-known/x": "proof", "sp_web0/shared/uploads/.well-known/evil.php": "<?php",
 	} {
-		must(t, os.MkdirAll(filepath.Dir(w.Root+"/"+name), 0o755))
-		must(t, os.WriteFile(w.Root+"/"+name, []byte(text), 0o644))
+		must(t, os.MkdirAll(filepath.Dir(dir+"/"+name), 0o755))
+		must(t, os.WriteFile(dir+"/"+name, []byte(text), 0o644))
+	}
+	for link, target := range map[string]string{
+		"site/uploads": w.Shared + "/uploads", "site/media": "uploads", "site/a/deep": "../media/../uploads/.", "site/one.php": w.Shared + "/uploads/evil.php",
+		"site/two.php": "one.php", "site/lib": dir + "/lib", "site/three.php": "lib/tool.php", "homes": dir, "site/far": dir + "/homes/sp_web0/shared/uploads", "site/beside.php": "../sp_web0/shared.php",
+	} {
+		must(t, os.Symlink(target, dir+"/"+link))
 	}
 	must(t, os.MkdirAll(w.Scratch, 0o777))
 	text, err := nginx.RenderWeb(w)
@@ -92,13 +101,17 @@ func script(t *testing.T, w nginx.Web) *atomic.Int64 {
 
 func TestScriptsOfASlot(t *testing.T) {
 	start(t, fleet(1, nginx.RoundRobin))
-	w := web(t, nginx.Web{PHP: true, Plain: []string{"/uploads/"}})
+	w := web(t, nginx.Web{PHP: true})
 	hits := script(t, w)
 	for path, want := range map[string]string{
 		"": "200 /index.php http sent", "pretty/url?x=1": "200 /index.php http sent", "index.php/more/path": "200 /index.php http sent", "a/b.css": "200 style",
 		"uploads/a.png": "200 image", "uploads/evil.php": "404", "uploads/evil.php/x": "404", "gone.php": "404",
 		"uploads/.htpasswd": "404", "uploads/.git/config": "404", "uploads/.well-known/x": "200 proof", "uploads/.well-known/evil.php": "404", "uploads//evil.php": "404",
-		"UPLOADS/evil.php": "404", "index.php/../uploads/evil.php": "404",
+		"UPLOADS/evil.php": "404", "index.php/../uploads/evil.php": "404", "uploads/index.php": "404", "uploads/a.php.png": "200 image", "uploads/none/at/all": "200 /index.php http sent",
+		// Whatever link leads there; and what only looks like it is carried out.
+		"media/evil.php": "404", "media/": "404", "media/evil.php/x": "404", "a/deep/evil.php": "404", "one.php": "404", "two.php": "404", "two.php/x": "404", "far/evil.php": "404",
+		"media/a.png": "200 image", "a/tool.php": "200 /a/tool.php http sent", "lib/tool.php": "200 /lib/tool.php http sent", "three.php": "200 /three.php http sent",
+		"beside.php": "200 /beside.php http sent", "a.php/../two.php": "404",
 	} {
 		a := ask(t, request("POST", front+path, "sent"))
 		if strings.HasPrefix(want, "200 style") || strings.HasPrefix(want, "200 image") || strings.HasPrefix(want, "200 proof") {

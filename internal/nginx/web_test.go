@@ -11,7 +11,7 @@ import (
 func goodWeb() nginx.Web {
 	return nginx.Web{
 		App: "web", Slot: "a", Listen: addr("127.0.0.1:20001"), Root: "/home/sp_web/releases/x/public", Scratch: "/run/sp-web-a", PHP: true,
-		Plain: []string{"/wp-content/uploads/"},
+		Shared: "/home/sp_web/shared",
 	}
 }
 
@@ -23,7 +23,7 @@ func TestWebRefuses(t *testing.T) {
 	for field, spoil := range map[string]func(*nginx.Web, string){
 		"root":    func(w *nginx.Web, s string) { w.Root = s },
 		"scratch": func(w *nginx.Web, s string) { w.Scratch = s },
-		"plain":   func(w *nginx.Web, s string) { w.Plain = []string{strings.TrimSuffix(s, "/")} },
+		"shared":  func(w *nginx.Web, s string) { w.Shared = s },
 	} {
 		for _, s := range hostile {
 			w := goodWeb()

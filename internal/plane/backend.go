@@ -36,10 +36,21 @@ type Backend struct {
 type Ports struct {
 	ProcessA, ProcessB int
 	SiteA, SiteB       int
+	// Shared is the one of the processes' ports that both local sites lead to: whichever slot runs, it is reached
+	// through either. 0: each leads to its own slot's.
+	Shared int
 }
 
 // Process returns the loopback port of the slot's process.
 func (p Ports) Process(s Slot) int {
+	if p.Shared != 0 {
+		return p.Shared
+	}
+	return p.Own(s)
+}
+
+// Own returns the port that is the slot's where each has one.
+func (p Ports) Own(s Slot) int {
 	if s == SlotB {
 		return p.ProcessB
 	}

@@ -82,9 +82,10 @@ type Database struct {
 	Pool       int // connections one process may open, by the person's word
 	State      DatabaseState
 	Reason     string
-	Since      time.Time // of the state; while removing it is the moment of the last dump, if one was made
+	Since      time.Time // of the state
 	Stranger   Proof     // how somebody who may not connect fared
 	Backups    BackupPlan
+	LastDump   string // id of the dump that its removal made before it began; empty: none
 	CreatedAt  time.Time
 }
 

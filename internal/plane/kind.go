@@ -77,10 +77,9 @@ type Place struct {
 
 // Web is what the Nginx in a slot serves.
 type Web struct {
-	Root     string   // folder below which files are served
-	Fallback bool     // a path that is no file gets index.html
-	PHP      bool     // index.php, and .php files through the slot's php-fpm
-	Plain    []string // paths below which nothing is carried out as PHP
+	Root     string // folder below which files are served
+	Fallback bool   // a path that is no file gets index.html
+	PHP      bool   // index.php, and .php files through the slot's php-fpm, but for what is shared
 }
 
 // Pool is a php-fpm: how many requests at once, and how many MiB one of them may take.
@@ -184,18 +183,13 @@ func (d Definition) checkBelowRoot(s Spec) error {
 	return nil
 }
 
-// Contained refuses what would run beside an app's container instead of in it; what names it for a person.
-func (k Kinds) Contained(a App, field, what string) error {
-	if d, err := k.Of(a.Kind); err != nil || d.Container == nil {
-		return err
-	}
-	return Invalid(field, fmt.Sprintf("an app of kind %s has no %s yet", a.Kind, what), "")
-}
-
 func (d Definition) checkOptions(given map[string]string) error {
-	known := append(slices.Clone(d.Options), drainOption(), timezoneOption()) // a kind's own rule comes first
-	if d.Container == nil {                                                   // a folder of the release is no folder of the container
+	known := append(slices.Clone(d.Options), drainOption(), timezoneOption(), switchingOption()) // a kind's own rule comes first
+	if d.Container == nil {                                                                      // a container's shared paths are its own option
 		known = append(known, sharedOption())
+	}
+	if d.Container == nil && d.Web == nil {
+		known = append(known, fixedPortOption())
 	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		at := slices.IndexFunc(known, func(o Option) bool { return o.Name == name })
@@ -206,8 +200,14 @@ func (d Definition) checkOptions(given map[string]string) error {
 			return Invalid("option", o.Name+" "+o.Rule, "the default is "+cmp.Or(o.Default, "empty"))
 		}
 	}
-	shared := d.SharedPaths(given)
-	if err := CheckShared("option", shared); err != nil {
+	if err := (Spec{Options: given}).checkFixedPort(); err != nil {
+		return err
+	}
+	shared, check := d.SharedPaths(given), CheckShared
+	if d.Container != nil {
+		check = CheckMounts
+	}
+	if err := check("option", shared); err != nil {
 		return err
 	}
 	return d.checkDocumentRoot(given, shared)
@@ -272,6 +272,14 @@ func timezoneOption() Option {
 func sharedOption() Option {
 	return Option{Name: OptionShared, Rule: "must list relative paths inside the release, apart by commas, none inside another", Accepts: func(s string) bool {
 		return CheckShared("option", Spec{Options: map[string]string{OptionShared: s}}.Shared()) == nil
+	}}
+}
+
+// mountOption is sharedOption for what runs in containers: a folder of the release is no folder of theirs.
+func mountOption() Option {
+	return Option{Name: OptionShared, Rule: "must list absolute paths inside the container, apart by commas, none inside another, none in /proc, /sys, /dev or /etc", Accepts: func(s string) bool {
+		paths := Spec{Options: map[string]string{OptionShared: s}}.Shared()
+		return (s == "" || len(paths) == strings.Count(s, ",")+1) && CheckMounts("option", paths) == nil
 	}}
 }
 

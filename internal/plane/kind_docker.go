@@ -26,6 +26,7 @@ func docker() Definition {
 			{Name: "dockerfile", Default: "Dockerfile", Rule: "must be a file inside the repository: letters, digits, ., _ and - between slashes", Accepts: isFolder},
 			numberOption("port", defaultContainerPort, 1, 65535),
 			{Name: "memory", Default: "no limit", Rule: "must be 16m to 1024g, for example 512m or 2g", Accepts: func(s string) bool { return mebibytes(s) > 0 }},
+			mountOption(),
 		},
 		Trust: "requests come from the gateway of the container's network: trust private addresses, as with Express: app.set('trust proxy', 'uniquelocal')",
 		Runtime: func(map[string]string) Runtime {

@@ -11,10 +11,7 @@ func laravel() Definition {
 	d.RunOnce = []string{"php artisan migrate --force"}
 	d.Options = phpOptions("shared")
 	d.Launch = func(p Place) string { return launchFPM(p, laravelCaches) }
-	d.Web = func(p Place) Web {
-		// public/storage is where Laravel links storage/app/public to: uploads.
-		return Web{Root: p.Folder + "/public", PHP: true, Plain: plainFolders("public", append(list(p.Options["shared"]), "public/storage"))}
-	}
+	d.Web = func(p Place) Web { return Web{Root: p.Folder + "/public", PHP: true} }
 	d.Shared = func(options map[string]string) []string {
 		return append([]string{"storage/app"}, list(options["shared"])...)
 	}

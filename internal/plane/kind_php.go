@@ -16,10 +16,7 @@ func php() Definition {
 		Build: []string{installComposer},
 		Fixed: true, Launch: func(p Place) string { return launchFPM(p, "") },
 		Options: phpOptions("document-root", "shared"),
-		Web: func(p Place) Web {
-			root := p.Options["document-root"]
-			return Web{Root: below(p.Folder, root), PHP: true, Plain: plainFolders(root, list(p.Options["shared"]))}
-		},
+		Web:     func(p Place) Web { return Web{Root: below(p.Folder, p.Options["document-root"]), PHP: true} },
 		Pool:    phpPool,
 		Setup:   func(Place) []string { return []string{needsExtensions} },
 		Settle:  func(p Place) []string { return []string{hasFolder("document-root", p.Options["document-root"])} },
@@ -97,19 +94,6 @@ if ($missing) { echo "PHP on this server lacks the extension ", implode(", ", $m
 '; fi`
 
 const installComposer = "if [ -f composer.json ]; then composer install --no-dev --no-interaction --no-progress --optimize-autoloader; fi"
-
-// plainFolders are the paths of shared folders below the document root: what visitors may have put there is never
-// carried out.
-func plainFolders(root string, shared []string) []string {
-	var paths []string
-	for _, f := range shared {
-		if inside, ok := strings.CutPrefix("/"+f+"/", strings.TrimSuffix("/"+root, "/")+"/"); ok {
-			paths = append(paths, "/"+inside)
-		}
-	}
-	slices.Sort(paths)
-	return slices.Compact(paths)
-}
 
 // launchFPM starts php-fpm, then Nginx in front of it. When either ends, the slot ends: the port is closed then, which
 // lets other backends answer, and systemd starts both anew.

@@ -1,7 +1,6 @@
 package plane_test
 
 import (
-	"slices"
 	"strings"
 	"testing"
 
@@ -116,29 +115,6 @@ func TestSharedPathsBeginAtTheRoot(t *testing.T) {
 		}
 		if !ok {
 			refusedAt(t, err, "option")
-		}
-	}
-}
-
-// What visitors may have put into a folder is not carried out.
-func TestSharedFoldersBelowTheDocumentRootAreServedPlain(t *testing.T) {
-	for _, c := range []struct {
-		kind    plane.Kind
-		options map[string]string
-		want    []string
-	}{
-		{plane.KindPHP, map[string]string{"shared": "uploads,data/in"}, []string{"/data/in/", "/uploads/"}},
-		{plane.KindPHP, map[string]string{"shared": "public/up,var", "document-root": "public"}, []string{"/up/"}},
-		{plane.KindPHP, nil, nil},
-		{plane.KindLaravel, map[string]string{"shared": "public/storage,public/x"}, []string{"/storage/", "/x/"}},
-		{plane.KindWordPress, map[string]string{"shared": "wp-content/uploads,wp-content/cache"}, []string{"/wp-content/cache/", "/wp-content/uploads/"}},
-	} {
-		d, err := plane.Kinds{}.Of(c.kind)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := d.Web(plane.Place{Folder: "/r", Options: c.options}).Plain; !slices.Equal(got, c.want) {
-			t.Errorf("%s with %v: %q, want %q", c.kind, c.options, got, c.want)
 		}
 	}
 }

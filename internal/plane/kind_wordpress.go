@@ -13,7 +13,7 @@ func wordpress() Definition {
 	d.Build = []string{installComposer}
 	d.HealthPath = "/wp-login.php" // the front page redirects until WordPress is installed, and where plugins say so
 	d.Options = phpOptions("shared")
-	d.Web = func(p Place) Web { return Web{Root: p.Folder, PHP: true, Plain: plainFolders("", d.Shared(p.Options))} }
+	d.Web = func(p Place) Web { return Web{Root: p.Folder, PHP: true} }
 	d.Shared = func(options map[string]string) []string { return append([]string{uploads}, list(options["shared"])...) }
 	d.Setup = func(Place) []string { return []string{needsWordPress, wpConfig} }
 	d.Settle = nil

@@ -40,3 +40,17 @@ func CheckShared(field string, paths []string) error {
 	}
 	return nil
 }
+
+// CheckMounts is CheckShared for paths of a container: absolute ones, and none that Docker or ServerPlane puts something at.
+func CheckMounts(field string, paths []string) error {
+	inside := make([]string, len(paths))
+	for i, p := range paths {
+		below, absolute := strings.CutPrefix(p, "/")
+		first, _, _ := strings.Cut(below, "/")
+		if !absolute || below == "" || slices.Contains([]string{"proc", "sys", "dev", "etc"}, first) {
+			return Invalid(field, OptionShared+" must list absolute paths inside the container, apart by commas, none in /proc, /sys, /dev or /etc", "for example shared=/app/uploads,/data")
+		}
+		inside[i] = below
+	}
+	return CheckShared(field, inside)
+}

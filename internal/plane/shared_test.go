@@ -23,3 +23,15 @@ func TestShared(t *testing.T) {
 		}
 	}
 }
+
+func TestMounts(t *testing.T) {
+	for text, ok := range map[string]bool{
+		"": true, "/data": true, "/data/,/x": false, "/app/uploads, /data": true, "/data,/data/up": false, "data": false, "/": false, "//data": false, "/data/../etc": false,
+		"/etc": false, "/etc/ssl": false, "/proc/1": false, "/sys": false, "/dev/shm": false, "/etcetera": true, "/a b": false, "/a:b": false, "/a+b": false,
+	} {
+		err := (plane.Kinds{}).Check(plane.App{Kind: plane.KindDocker, Spec: plane.Spec{Options: map[string]string{plane.OptionShared: text}}})
+		if (err == nil) != ok {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}

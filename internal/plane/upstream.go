@@ -54,11 +54,11 @@ func CheckBackup(m Method, backup bool) error {
 }
 
 // Warnings are the ids of what a person can be warned about: the readiness report's
-// lines, and what databases may cost.
+// lines, and what databases and deployments may cost.
 func Warnings() []string {
 	return []string{
 		"uploads", "sessions", "cache", "jobs", "local_writes", "dns", "database", "shared_services", "secrets", "proxy", "runtime", "disk", "clock",
-		AckBudget, AckRestart,
+		AckBudget, AckRestart, AckGap, AckMemory,
 	}
 }
 

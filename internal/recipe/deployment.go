@@ -19,7 +19,18 @@ type Preparation struct {
 	Databases []Supply
 	Archive   func() (io.ReadCloser, error) // the exact tree of the plan's commit
 	Kinds     plane.Kinds
+	Start     Start
 }
+
+// Start says what becomes of a slot that is prepared.
+type Start int
+
+// The ways to start a slot.
+const (
+	StartBeside  Start = iota // beside the other one, whether that runs or not
+	StartInstead              // the other one is stopped first, and started again where this one does not come up
+	StartNot                  // it is built only
+)
 
 // Limits of the steps that can last.
 const (
@@ -42,8 +53,9 @@ func Prepare(p Preparation) (ansible.Play, error) {
 		Run: p.Run, Playbook: "app_prepare.yml",
 		Vars: map[string]any{
 			"app": p.App.Name, "runtime": runtime(kind, p.Plan.Spec), "slot": slot, "release": p.Plan.ReleaseID, "root": p.Plan.Spec.Root,
-			"archive": archiveName, "shared": some(kind.SharedPaths(p.Plan.Spec.Options)), "build_env": buildEnvPath(p.App.Name, slot), "build_script": files.BuildPath(p.App.Name, slot),
+			"archive": archiveName, "shared": linked(kind, p.Plan.Spec), "build_env": buildEnvPath(p.App.Name, slot), "build_script": files.BuildPath(p.App.Name, slot),
 			"container": container(kind, p), "build_seconds": buildSeconds, "build_memory": noLimit, "start_seconds": startSeconds, "rebuild": false,
+			"starts": p.Start != StartNot, "instead": p.Start == StartInstead || p.Plan.Spec.Restarts(),
 		},
 		Files: []ansible.File{{Name: archiveName, Open: p.Archive}},
 	}
@@ -58,6 +70,14 @@ func Prepare(p Preparation) (ansible.Play, error) {
 		play.Files = append(play.Files, ansible.File{Name: "slot-" + s.Server.Name + ".tar", Content: tree})
 	}
 	return play, play.Validate()
+}
+
+// linked are the shared paths that a release is given links to; containers see theirs by themselves.
+func linked(kind plane.Definition, s plane.Spec) []string {
+	if kind.Container != nil {
+		return []string{}
+	}
+	return some(kind.SharedPaths(s.Options))
 }
 
 // firewallRules let visitors to the entry, and to a backend's slots only the
@@ -105,6 +125,9 @@ func slotTree(p Preparation, kind plane.Definition, s Seat) ([]byte, error) {
 		t.app(files.CAPath(app, slot), mode, ca, nil)
 	}
 	t.app(files.StartPath(app, slot), 0o640, runs.start, nil)
+	if runs.network != nil {
+		t.app(files.NetworkPath(app, slot), 0o640, runs.network, nil)
+	}
 	text, err := buildScript(kind, at, p.Plan.Spec)
 	t.app(files.BuildPath(app, slot), 0o640, text, err)
 	text, err = files.Script(p.Plan.Spec.RunOnce)

@@ -152,6 +152,27 @@ func TestPrepare(t *testing.T) {
 	}
 }
 
+// TestWaysToStartASlot: what must never run twice is always started instead of the other slot.
+func TestWaysToStartASlot(t *testing.T) {
+	for _, c := range []struct {
+		start           recipe.Start
+		way             string
+		starts, instead bool
+	}{
+		{recipe.StartBeside, plane.SwitchBeside, true, false},
+		{recipe.StartInstead, plane.SwitchBeside, true, true},
+		{recipe.StartNot, plane.SwitchBeside, false, false},
+		{recipe.StartBeside, plane.SwitchRestart, true, true},
+	} {
+		p := preparation(nil, seat(1))
+		p.Start, p.Plan.Spec.Options = c.start, map[string]string{plane.OptionSwitch: c.way}
+		play, err := recipe.Prepare(p)
+		if err != nil || play.Vars["starts"] != c.starts || play.Vars["instead"] != c.instead {
+			t.Errorf("%v, %s: starts %v, instead %v, %v", c.start, c.way, play.Vars["starts"], play.Vars["instead"], err)
+		}
+	}
+}
+
 // TestProcesses holds every file of an app's processes on a server, and the play.
 func TestProcesses(t *testing.T) {
 	a := app()
@@ -160,7 +181,7 @@ func TestProcesses(t *testing.T) {
 	tick := plane.Process{Name: "tick", Kind: plane.Cron, Command: "node tick.js", On: plane.OnOne, Schedule: "*/20 8-17 * * mon-fri"}.WithDefaults()
 	play, err := recipe.Processes("run_aaaaaaaaaaaaaaaa", a, 7, []recipe.Bench{
 		{Seat: seat(1), Plan: plan(), Processes: []plane.Process{mail, tick}}, {Seat: seat(2)},
-	})
+	}, plane.Kinds{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,14 +192,27 @@ func TestProcesses(t *testing.T) {
 	}
 }
 
+// The processes of an app whose slots are containers run in containers; who reads their scripts is root.
+func TestProcessesOfContainers(t *testing.T) {
+	a := app()
+	a.Kind = plane.KindDocker
+	mail := plane.Process{Name: "mail", Kind: plane.Worker, Command: "/app work", On: plane.OnAll, Count: 2}.WithDefaults()
+	tick := plane.Process{Name: "tick", Kind: plane.Cron, Command: "node tick.js", On: plane.OnOne, Schedule: "*/20 8-17 * * mon-fri"}.WithDefaults()
+	play, err := recipe.Processes("run_aaaaaaaaaaaaaaaa", a, 7, []recipe.Bench{{Seat: seat(1), Plan: plan(), Processes: []plane.Process{mail, tick}}}, plane.Kinds{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "processes-docker.tar.txt", listing(t, play.Files[0].Content))
+}
+
 // Whatever a person's command says, it is one quoted word of one script.
 func TestProcessCommandsAreRefusedOrCarriedWhole(t *testing.T) {
 	p := plane.Process{Name: "mail", Kind: plane.Worker, Command: "a\x00b", On: plane.OnAll}.WithDefaults()
-	if err := recipe.CheckProcess(app(), server(1), p); plane.CodeOf(err) != plane.CodeInvalid {
+	if err := recipe.CheckProcess(app(), server(1), p, plane.Kinds{}); plane.CodeOf(err) != plane.CodeInvalid {
 		t.Errorf("%v", err)
 	}
 	p.Command = "echo hi"
-	if err := recipe.CheckProcess(app(), server(1), p); err != nil {
+	if err := recipe.CheckProcess(app(), server(1), p, plane.Kinds{}); err != nil {
 		t.Error(err)
 	}
 }

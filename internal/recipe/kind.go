@@ -42,11 +42,16 @@ func container(kind plane.Definition, p Preparation) map[string]any {
 		return map[string]any{}
 	}
 	c := kind.Container(place(p))
+	var mounts []string
+	for _, path := range kind.SharedPaths(p.Plan.Spec.Options) {
+		mounts = append(mounts, files.MountName(path))
+	}
 	return map[string]any{
 		"name":       files.ContainerName(p.App.Name, string(p.Plan.Slot)),
 		"image":      files.ImageName(p.App.Name) + ":" + p.Plan.ReleaseID,
 		"dockerfile": c.Dockerfile,
 		"port":       c.Port,
+		"shared":     some(mounts),
 	}
 }
 
@@ -54,17 +59,18 @@ func container(kind plane.Definition, p Preparation) map[string]any {
 type carrier struct {
 	unit, start, given []byte
 	givenAt            string
+	network            []byte // the script that looks after it; nil where a slot is no container
 }
 
 func carrierOf(kind plane.Definition, at plane.Place, p Preparation, s Seat) (carrier, error) {
 	values := processVariables(kind, at, suppliedVariables(p, s))
 	if kind.Container != nil {
-		return containerOf(kind.Container(at), p, s, values)
+		return containerOf(kind, at, p, s, values)
 	}
 	app, slot := p.App.Name, string(p.Plan.Slot)
 	unit, err := files.SlotUnit(files.Unit{
 		App: app, Slot: slot, Release: p.Plan.ReleaseID, Root: p.Plan.Spec.Root, Scratch: kind.Web != nil, Quit: kind.Web != nil,
-		Port: uint16(s.Backend.Ports.Process(p.Plan.Slot)), Server: s.Server.Name, Stop: p.Plan.Spec.Drain() + stopGrace,
+		Port: uint16(s.Backend.Ports.Process(p.Plan.Slot)), Server: s.Server.Name, Stop: p.Plan.Spec.Drain() + stopGrace, Alone: p.Plan.Spec.Restarts(),
 	})
 	if err != nil {
 		return carrier{}, err
@@ -77,12 +83,12 @@ func carrierOf(kind plane.Definition, at plane.Place, p Preparation, s Seat) (ca
 	return carrier{unit: []byte(unit), start: start, given: env, givenAt: files.EnvPath(app, slot)}, err
 }
 
-func containerOf(how plane.Container, p Preparation, s Seat, values []files.Var) (carrier, error) {
-	app, slot := p.App.Name, string(p.Plan.Slot)
+func containerOf(kind plane.Definition, at plane.Place, p Preparation, s Seat, values []files.Var) (carrier, error) {
+	app, slot, how := p.App.Name, string(p.Plan.Slot), kind.Container(at)
 	c := files.Container{
 		App: app, ID: p.App.ID, Slot: slot, Release: p.Plan.ReleaseID, Root: p.Plan.Spec.Root, Port: uint16(s.Backend.Ports.Process(p.Plan.Slot)),
 		Inside: uint16(how.Port), Server: s.Server.Name, Memory: uint64(how.Memory), Stop: p.Plan.Spec.Drain() + stopGrace, Variables: values,
-		Authorities: authorities(p) != nil,
+		Authorities: authorities(p) != nil, Shared: kind.SharedPaths(p.Plan.Spec.Options), Alone: p.Plan.Spec.Restarts(),
 	}
 	if s.Backend.Primary {
 		for _, d := range p.Databases {
@@ -97,8 +103,12 @@ func containerOf(how plane.Container, p Preparation, s Seat, values []files.Var)
 	if err != nil {
 		return carrier{}, err
 	}
+	network, err := c.Network()
+	if err != nil {
+		return carrier{}, err
+	}
 	start, err := c.Start()
-	return carrier{unit: []byte(unit), start: start, given: create, givenAt: files.ContainerPath(app, slot)}, err
+	return carrier{unit: []byte(unit), start: start, given: create, givenAt: files.ContainerPath(app, slot), network: network}, err
 }
 
 // startScript is the person's own line, or what the kind does without one.
@@ -128,7 +138,7 @@ func placeWeb(t *archive, kind plane.Definition, at plane.Place, p Preparation, 
 	}
 	w, slot := kind.Web(at), p.Plan.Slot
 	text, err := nginx.RenderWeb(nginx.Web{
-		App: p.App.Name, Slot: string(slot), Root: w.Root, Fallback: w.Fallback, PHP: w.PHP, Plain: w.Plain, Scratch: at.Scratch,
+		App: p.App.Name, Slot: string(slot), Root: w.Root, Fallback: w.Fallback, PHP: w.PHP, Shared: at.Shared, Scratch: at.Scratch,
 		Listen: netip.AddrPortFrom(loopback(), uint16(s.Backend.Ports.Process(slot))),
 	})
 	t.app(files.WebPath(p.App.Name, string(slot)), 0o640, []byte(text), err)

@@ -23,7 +23,7 @@ func ofKind(kinds plane.Kinds, kind plane.Kind, options map[string]string) recip
 // The files of a slot of every kind, as text; Node.js has its own in TestPrepare.
 func TestKinds(t *testing.T) {
 	for name, options := range map[plane.Kind]map[string]string{
-		"docker": {"port": "3000", "memory": "2g", "dockerfile": "deploy/Dockerfile"}, "laravel": nil, "python": {"system-site-packages": "true"}, "wordpress": nil,
+		"docker": {"port": "3000", "memory": "2g", "dockerfile": "deploy/Dockerfile", "shared": "/app/uploads,/data"}, "laravel": nil, "python": {"system-site-packages": "true"}, "wordpress": nil,
 		"php": {"document-root": "public", "shared": "files,data/in", "extensions": "imagick,pdo_pgsql", "workers": "4", "drain": "5s"}, "static": {"output": "dist", "spa": "true"},
 	} {
 		p := ofKind(plane.Kinds{}, name, options)

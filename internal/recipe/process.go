@@ -19,10 +19,14 @@ type Bench struct {
 
 // Processes brings each bench to exactly its processes. Generation counts the
 // wishes: a server refuses one older than what it has seen.
-func Processes(run string, a plane.App, generation int64, benches []Bench) (ansible.Play, error) {
+func Processes(run string, a plane.App, generation int64, benches []Bench, kinds plane.Kinds) (ansible.Play, error) {
+	kind, err := kinds.Of(a.Kind)
+	if err != nil {
+		return ansible.Play{}, err
+	}
 	play := ansible.Play{Run: run, Playbook: "app_processes.yml", Vars: map[string]any{"app": a.Name, "generation": generation}}
 	for _, b := range benches {
-		tree, err := processTree(a, b)
+		tree, err := processTree(a, kind, b)
 		if err != nil {
 			return ansible.Play{}, fmt.Errorf("render the processes of %s for %s: %w", a.Name, b.Server.Name, err)
 		}
@@ -75,36 +79,42 @@ func zoneOf(a plane.App, processes []plane.Process) string {
 }
 
 // processTree is the tar of every file the bench's processes need.
-func processTree(a plane.App, b Bench) ([]byte, error) {
+func processTree(a plane.App, kind plane.Definition, b Bench) ([]byte, error) {
 	t := newTree(files.UserName(a.Name))
 	for _, p := range b.Processes {
 		f := files.Process{
 			App: a.Name, Name: p.Name, Slot: string(b.Plan.Slot), Release: b.Plan.ReleaseID, Root: b.Plan.Spec.Root, Deployment: b.Plan.ID,
 			Server: b.Server.Name, Stop: p.Stop.Std(),
 		}
-		script, err := files.StartScript(p.Command)
-		t.app(files.ProcessScript(a.Name, p.Name), 0o640, script, err)
-		if p.Kind == plane.Cron {
-			t.cron(a, p, f)
-			continue
+		name, unit, run := files.ProcessTemplate(a.Name, p.Name), files.ProcessUnit, files.CronRunUnit
+		if kind.Container != nil {
+			unit, run = files.ContainerProcessUnit, files.ContainerCronRunUnit
+			script, err := files.ContainerProcessScript(f, p.Command, p.Kind == plane.Cron)
+			t.root(files.ProcessScript(a.Name, p.Name), 0o600, script, err)
+		} else {
+			script, err := files.StartScript(p.Command)
+			t.app(files.ProcessScript(a.Name, p.Name), 0o640, script, err)
 		}
-		unit, err := files.ProcessUnit(f)
-		t.root(files.UnitDir+"/"+files.ProcessTemplate(a.Name, p.Name), 0o644, []byte(unit), err)
+		if p.Kind == plane.Cron {
+			t.cron(a, p)
+			name, unit = files.CronRun(a.Name, p.Name), run
+		}
+		text, err := unit(f)
+		t.root(files.UnitDir+"/"+name, 0o644, []byte(text), err)
 	}
 	return t.close()
 }
 
-func (t *archive) cron(a plane.App, p plane.Process, f files.Process) {
+// cron adds what wakes a cron entry's run.
+func (t *archive) cron(a plane.App, p plane.Process) {
 	s, err := plane.ParseSchedule("schedule", p.Schedule)
 	n := s.Fields()
 	tick := files.Tick{
 		App: a.Name, Name: p.Name, Minutes: n.Minutes, Hours: n.Hours, Days: n.Days, Months: n.Months, Weekdays: n.Weekdays,
 		EitherDay: n.EitherDay, Twice: n.Twice, Zone: a.Spec.Timezone().String(),
 	}
-	run, wrong := files.CronRunUnit(f)
-	t.root(files.UnitDir+"/"+files.CronRun(a.Name, p.Name), 0o644, []byte(run), cmp.Or(err, wrong))
-	timer, err := files.TimerUnit(tick)
-	t.root(files.UnitDir+"/"+files.CronTimer(a.Name, p.Name), 0o644, []byte(timer), err)
+	timer, wrong := files.TimerUnit(tick)
+	t.root(files.UnitDir+"/"+files.CronTimer(a.Name, p.Name), 0o644, []byte(timer), cmp.Or(err, wrong))
 	unit, err := files.TickUnit(tick)
 	t.root(files.UnitDir+"/"+files.CronTick(a.Name, p.Name), 0o644, []byte(unit), err)
 	script, err := files.TickScript(tick)
@@ -112,12 +122,16 @@ func (t *archive) cron(a plane.App, p plane.Process, f files.Process) {
 }
 
 // CheckProcess holds that the process can be rendered, before anything is queued.
-func CheckProcess(a plane.App, s plane.Server, p plane.Process) error {
+func CheckProcess(a plane.App, s plane.Server, p plane.Process, kinds plane.Kinds) error {
+	kind, err := kinds.Of(a.Kind)
+	if err != nil {
+		return err
+	}
 	b := Bench{
 		Seat: Seat{Server: s}, Processes: []plane.Process{p},
 		Plan: plane.Deployment{ID: "dep_aaaaaaaaaaaaaaaa", ReleaseID: "20260101000000-0000000", Slot: plane.SlotA, Spec: a.Spec},
 	}
-	if _, err := processTree(a, b); err != nil {
+	if _, err := processTree(a, kind, b); err != nil {
 		return plane.Invalid("command", err.Error(), "")
 	}
 	return nil

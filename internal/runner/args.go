@@ -20,6 +20,7 @@ type args struct {
 	Restart        bool     `json:"restart"`         // a person agreed to restarting a database engine
 	Process        string   `json:"process"`         // id; processes: whose wish it is
 	Anyway         bool     `json:"anyway"`          // processes: an owner that cannot be reached is off, a person says
+	Memory         bool     `json:"memory"`          // deployment, backend-add: a person knows that memory may run out
 	Rebuild        bool     `json:"rebuild"`         // deployment: build although the commit is built already
 
 	Change *plane.EngineChange `json:"change"` // database-set: what it takes back if it fails

@@ -37,10 +37,16 @@ func (a *addition) do(ctx context.Context) error {
 	if err := a.preflight(ctx); err != nil {
 		return err
 	}
+	if err := a.weighMemory(ctx, told.Memory); err != nil {
+		return err
+	}
 	if err := a.openDatabases(ctx, a.crew, a.seat, told.Restart); err != nil {
 		return err
 	}
 	if err := a.step(ctx, "build and start the live commit"); err != nil {
+		return err
+	}
+	if err := a.lead(ctx); err != nil {
 		return err
 	}
 	if err := a.build(ctx, []recipe.Seat{a.seat}, a.live, a.crew.app); err != nil {
@@ -149,6 +155,14 @@ func (a *addition) keepSeen(ctx context.Context, seen netip.Addr) error {
 	a.seat.Backend.SeenAs = seen
 	return a.Store.Write(ctx, func(tx *store.Tx) error {
 		return change(ctx, tx, a.seat.Backend.ID, func(b *plane.Backend) { b.SeenAs = seen })
+	})
+}
+
+// lead has the local sites lead to where the live slot's process will listen; they come into force before it is asked.
+func (a *addition) lead(ctx context.Context) error {
+	return a.Store.Write(ctx, func(tx *store.Tx) error {
+		a.seat.Backend.Ports.Shared = a.live.Spec.SharedPort(a.seat.Backend.Ports)
+		return shareSlots(ctx, tx, a.seat.Backend.ID, a.live.Spec.SharedPort)
 	})
 }
 

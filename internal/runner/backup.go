@@ -129,7 +129,10 @@ var databaseWork = plane.App{Name: "database"}
 // restoration brings a dump back, after a dump of what is there now.
 type restoration struct {
 	backup
+	inPlace bool // the dump had taken its place when the Run was cut short
 }
+
+func (r *restoration) inForce() bool { return r.inPlace }
 
 func (r *restoration) do(ctx context.Context) error {
 	r.steps(2)
@@ -187,12 +190,13 @@ func (r *restoration) undo(ctx context.Context, cause error) {
 	})
 	switch {
 	case err != nil:
-		r.say(r.primary().Name, "could not see how the restore ended: %v", err)
+		r.say(r.primary().Name, "could not see how the restore ended: %v; should the server have gone down in the middle, it puts back what was there before when it comes up", err)
 	case res.Exit == 2:
 		r.say(r.primary().Name, "it may hold a part of the dump only, since what was there before could not be put back; that is backup %s", r.made.ID)
 	case res.Exit != 0:
 		r.say(r.primary().Name, "what was there before is still being put back; the next Run about a database here waits for that")
 	case strings.TrimSpace(string(res.Stdout)) == r.run.ID:
+		r.inPlace = true
 		r.say(r.primary().Name, "the dump had taken its place before it could be stopped; what was there before is backup %s", r.made.ID)
 	default:
 		r.say(r.primary().Name, "nothing was restored: the database is what it was before")

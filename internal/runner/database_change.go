@@ -126,7 +126,7 @@ func (r *drop) begun(ctx context.Context) (bool, error) {
 		return err
 	})
 	for _, b := range all {
-		if b.CreatedAt.Equal(r.db.Since) {
+		if b.ID == r.db.LastDump {
 			r.noteDump(b)
 			return true, err
 		}
@@ -148,9 +148,7 @@ func (r *drop) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	since := r.Now().UTC()
 	if last.Path != "" {
-		since = last.CreatedAt
 		if err := r.step(ctx, "see that the engine takes changes"); err != nil {
 			return err
 		}
@@ -159,12 +157,18 @@ func (r *drop) begin(ctx context.Context) error {
 		}
 	}
 	return r.Store.Write(ctx, func(tx *store.Tx) error {
+		d, err := tx.Database(ctx, r.db.ID)
+		if err != nil {
+			return err
+		}
+		d.State, d.Reason, d.Since = plane.DatabaseRemoving, "its removal has begun", r.Now().UTC()
 		if last.Path != "" {
+			d.LastDump = last.ID
 			if err := tx.CreateBackup(ctx, last); err != nil {
 				return err
 			}
 		}
-		if err := tx.SetDatabaseState(ctx, r.db.ID, plane.DatabaseRemoving, "its removal has begun", since); err != nil {
+		if err := tx.UpdateDatabase(ctx, d); err != nil {
 			return err
 		}
 		return tx.RaiseDatabaseServer(ctx, r.db.ServerID, r.db.Engine)

@@ -1,6 +1,9 @@
 package runner
 
 import (
+	"context"
+	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -44,5 +47,46 @@ func TestFormerPasswordStays(t *testing.T) {
 	}
 	if got := kept(); string(got.Former) != "one" {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestReceiptOffersAnotherPassword: a backend that is gone for good may still know
+// the password; its access goes all the same.
+func TestReceiptOffersAnotherPassword(t *testing.T) {
+	k := newKept(t, nil)
+	k.write(func(tx *store.Tx) error {
+		s, err := tx.Server(k.ctx, k.backends[1].ServerID)
+		if err != nil {
+			return err
+		}
+		s.SSHPort = 1 // nobody listens there
+		return tx.UpdateServer(k.ctx, s)
+	})
+	k.begin()
+	r, _ := k.ended(k.queueFor(plane.RunLeave, 1, "").ID)
+	if !slices.ContainsFunc(r.Receipt, func(l plane.ReceiptLine) bool {
+		return l.What == "access to database shop" && l.Done && strings.HasSuffix(l.Detail, "it may still know the password; db rotate-password shop")
+	}) {
+		t.Errorf("%s: %s; the receipt says %+v", r.State, r.Reason, r.Receipt)
+	}
+}
+
+// TestAccessThatIsLeftStaysListed: with the primary away nothing can be taken from
+// the engine; the receipt and the book say so.
+func TestAccessThatIsLeftStaysListed(t *testing.T) {
+	k := newKept(t, nil)
+	k.failing(enginePlay, func(context.Context) error { return errors.New("s1 cannot be reached") })
+	k.begin()
+	r, _ := k.ended(k.queueFor(plane.RunLeave, 1, "").ID)
+	var left []plane.Access
+	k.write(func(tx *store.Tx) (err error) {
+		left, err = tx.AccessOf(k.ctx, k.backends[1].ID)
+		return err
+	})
+	listed := slices.ContainsFunc(r.Receipt, func(l plane.ReceiptLine) bool {
+		return l.What == "access to database shop" && !l.Done && strings.Contains(l.Detail, "s1 cannot be reached")
+	})
+	if r.State != plane.RunFailed || !listed || len(left) != 1 || !k.balanced.now(1).Removing {
+		t.Errorf("%s: %s; %d in the book; the receipt says %+v", r.State, r.Reason, len(left), r.Receipt)
 	}
 }

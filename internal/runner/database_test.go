@@ -16,6 +16,7 @@ import (
 
 	"github.com/serverplane/serverplane/internal/ansible"
 	"github.com/serverplane/serverplane/internal/plane"
+	"github.com/serverplane/serverplane/internal/probe"
 	"github.com/serverplane/serverplane/internal/secret"
 	"github.com/serverplane/serverplane/internal/store"
 )
@@ -90,7 +91,7 @@ func (k *kept) database(name, prefix string) plane.Database {
 // begin runs a runner that may open what is sealed.
 func (k *kept) begin() *Runner {
 	r := k.runner()
-	r.Player, r.Box = &stage{play: k.play}, k.box
+	r.Player, r.Box, r.Prober = &stage{play: k.play}, k.box, probe.New(r.Pool, time.Now)
 	ctx, cancel := context.WithCancel(k.ctx)
 	var all sync.WaitGroup
 	all.Go(func() { _ = r.Pool.Run(ctx) })

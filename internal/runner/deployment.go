@@ -15,8 +15,8 @@ import (
 )
 
 // deployment makes a commit live on every backend: prepare on all, run-once on
-// the primary, one switch, verify, retire. A failure before the switch leaves
-// everything as it was; one after it switches back.
+// the primary, switch, verify, retire. A failure before the switch leaves
+// everything as it was; one after it goes back.
 type deployment struct {
 	*job
 	roster
@@ -26,8 +26,25 @@ type deployment struct {
 	former   plane.Deployment // what was live, or the zero Deployment
 	previous plane.Slot       // its slot, or empty
 	reverted bool
-	versions map[string]string // of the kind's runtime, by the server's name; none after an interruption
+	versions map[string]string // of the kind's runtime, by the server's name
 	stale    bool              // processes could not be started anew: some may run as before
+	resumed  bool              // another panel, or a former life of this one, began it
+}
+
+// passage is how an app gets from its old slot to the new one.
+type passage interface {
+	steps(begins bool) int           // how many lie ahead, what all passages have in common left out
+	ready(ctx context.Context) error // all that can be done while visitors notice nothing
+	cross(ctx context.Context) error // visitors get the new slot, on every backend
+	back(ctx context.Context) error  // and the old one again
+	end(ctx context.Context) error   // nothing but the new slot is left
+}
+
+func (d *deployment) passage() passage {
+	if d.takesTurns() {
+		return inTurn{d}
+	}
+	return beside{d}
 }
 
 func (d *deployment) do(ctx context.Context) error {
@@ -37,15 +54,16 @@ func (d *deployment) do(ctx context.Context) error {
 	if d.crew.app.State == plane.AppRemoving {
 		return plane.Conflict("the app is being removed", "")
 	}
-	d.steps(d.count())
-	if d.plan.State == plane.DeploymentQueued {
-		if err := d.prepare(ctx); err != nil {
+	way := d.passage()
+	d.steps(d.count() + way.steps(!d.resumed))
+	if d.resumed {
+		if err := d.carryForward(ctx); err != nil {
 			return err
 		}
-	} else {
-		d.say("", "continues a deployment that was interrupted while it was %s", d.plan.State)
+	} else if err := d.prepare(ctx, way); err != nil {
+		return err
 	}
-	err := d.switchOver(ctx)
+	err := way.cross(ctx)
 	if err == nil {
 		err = d.verify(ctx)
 	}
@@ -55,25 +73,29 @@ func (d *deployment) do(ctx context.Context) error {
 	case err != nil && d.plan.State == plane.DeploymentPreparing:
 		return err
 	case err != nil:
-		return errors.Join(err, d.switchBack(ctx))
+		return errors.Join(err, way.back(ctx))
 	}
 	if err := d.renewProcesses(ctx); err != nil {
 		return err
 	}
-	return d.retire(ctx)
+	return way.end(ctx)
 }
 
-// count is how many steps lie ahead.
+// carryForward takes a deployment up where another panel left it. What its slots were started with is asked again: the
+// answers went with that panel.
+func (d *deployment) carryForward(ctx context.Context) error {
+	d.say("", "continues a deployment that was interrupted while it was %s", d.plan.State)
+	return d.rememberRuntimes(ctx)
+}
+
+// count is how many steps lie ahead, whatever the passage.
 func (d *deployment) count() int {
-	total := 3 // switch, verify, stop the old slot
-	if d.plan.State == plane.DeploymentQueued {
-		total += 3 // fetch, build, ask
+	total := 2 // verify, end
+	if !d.resumed {
+		total++ // fetch
 		if d.runsOnce() {
 			total++
 		}
-	}
-	if d.previous != "" {
-		total++ // let requests finish
 	}
 	return total
 }
@@ -105,10 +127,33 @@ func (d *deployment) load(ctx context.Context) error {
 		return err
 	case d.plan.State == plane.DeploymentQueued:
 		d.roster, err = enlist(d.crew, a.Without)
-	default:
-		d.roster = resume(d.crew)
+		return err
 	}
-	return err
+	d.resumed = true
+	d.roster = resume(d.crew, d.took)
+	return nil
+}
+
+// refresh reads the seats anew: a person may have turned one on or off, and a
+// deployment itself changes what the book says of them.
+func (d *deployment) refresh(ctx context.Context) error {
+	var now crew
+	err := d.Store.Read(ctx, func(tx *store.Tx) (err error) {
+		now, err = loadCrew(ctx, tx, d.run.AppID)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	d.crew = now
+	for _, list := range []([]recipe.Seat){d.firm, d.loose, d.out} {
+		for i, s := range list {
+			if fresh, there := now.seat(s.Server.ID); there {
+				list[i] = fresh
+			}
+		}
+	}
+	return nil
 }
 
 // former is the deployment to go back to: what is live or, when this one is
@@ -136,7 +181,7 @@ func (d *deployment) save(ctx context.Context, state plane.DeploymentState) erro
 	return d.Store.Write(ctx, func(tx *store.Tx) error { return tx.UpdateDeployment(ctx, d.plan) })
 }
 
-func (d *deployment) prepare(ctx context.Context) error {
+func (d *deployment) prepare(ctx context.Context, way passage) error {
 	if err := d.step(ctx, "fetch the commit"); err != nil {
 		return err
 	}
@@ -157,77 +202,7 @@ func (d *deployment) prepare(ctx context.Context) error {
 	if err := d.chooseSlot(ctx); err != nil {
 		return err
 	}
-	if err := d.bringUp(ctx); err != nil {
-		return err
-	}
-	if err := d.compareRuntimes(ctx); err != nil {
-		return err
-	}
-	d.tell(ctx, d.taking(), plane.PartStarted, "")
-	// Before anybody asks: what needs a new table cannot answer well without it.
-	if err := d.runOnce(ctx); err != nil {
-		return err
-	}
-	if err := d.ask(ctx); err != nil {
-		return err
-	}
-	d.tell(ctx, d.taking(), plane.PartReady, "")
-	return nil
-}
-
-// bringUp has the release built, where it is not on disk, and started in the idle
-// slot of each server, where it does not run there still.
-func (d *deployment) bringUp(ctx context.Context) error {
-	if err := d.step(ctx, d.bringUpStep()); err != nil {
-		return err
-	}
-	standing, err := d.standing(ctx)
-	if err != nil {
-		return err
-	}
-	for _, s := range standing {
-		d.say(s.Server.Name, "slot %s still runs release %s: nothing is started", d.plan.Slot, d.plan.ReleaseID)
-	}
-	rest := slices.DeleteFunc(d.taking(), func(s recipe.Seat) bool { return contains(standing, s) })
-	if len(rest) == 0 {
-		return nil
-	}
-	failed, err := d.buildEach(ctx, rest, d.plan, d.crew.app)
-	if err != nil {
-		return err
-	}
-	return d.sift(ctx, failed)
-}
-
-// bringUpStep names the step by what it takes: how long it may be expected to
-// take is read from steps of the same name.
-func (d *deployment) bringUpStep() string {
-	if d.plan.SourceID != "" {
-		return "start in the idle slot"
-	}
-	return "build and start in the idle slot"
-}
-
-func contains(seats []recipe.Seat, s recipe.Seat) bool {
-	return slices.ContainsFunc(seats, func(o recipe.Seat) bool { return o.Backend.ID == s.Backend.ID })
-}
-
-// ask brings the new slot's local sites in force and asks each of them.
-func (d *deployment) ask(ctx context.Context) error {
-	if err := d.step(ctx, "ask every backend's new slot"); err != nil {
-		return err
-	}
-	if err := d.steerSeats(ctx, ids(d.firm)); err != nil {
-		return err
-	}
-	failed := map[string]error{}
-	for _, s := range d.loose {
-		failed[s.Server.Name] = d.steerSeats(ctx, []string{s.Server.ID})
-	}
-	if err := errors.Join(context.Cause(ctx), d.sift(ctx, failed)); err != nil {
-		return err
-	}
-	return d.probeAll(ctx)
+	return way.ready(ctx)
 }
 
 func (d *deployment) probeAll(ctx context.Context) error {

@@ -39,6 +39,12 @@ type executor interface {
 	failed(ctx context.Context, tx *store.Tx, state plane.RunState, reason string) error
 }
 
+// irrevocable is work that has a moment after which it cannot be undone any more.
+// Cut short after it, which undo finds out, its Run has succeeded.
+type irrevocable interface{ inForce() bool }
+
+func cutShort(err error) bool { return errors.Is(err, errCancelled) || errors.Is(err, errStopping) }
+
 func newJob(r *Runner, run plane.Run) *job {
 	return &job{Runner: r, run: run, journal: &journal{r: r, runID: run.ID}, heard: map[string]time.Time{}, learned: map[string]string{}}
 }
@@ -66,6 +72,9 @@ func (j *job) carryOut(parent context.Context) {
 	if err != nil && !errors.Is(err, errLost) {
 		j.error(err)
 		j.within(parent, func(after context.Context) { work.undo(after, err) })
+		if late, can := work.(irrevocable); can && late.inForce() && cutShort(err) {
+			err = nil
+		}
 	}
 	stop()
 	side.Wait()
@@ -125,7 +134,7 @@ func (j *job) executor() (executor, error) {
 	case plane.RunBackup:
 		return &backup{databaseJob: databaseJob{job: j}}, nil
 	case plane.RunRestore:
-		return &restoration{backup{databaseJob: databaseJob{job: j}}}, nil
+		return &restoration{backup: backup{databaseJob: databaseJob{job: j}}}, nil
 	case plane.RunDropDatabase:
 		return &drop{databaseJob{job: j}}, nil
 	}

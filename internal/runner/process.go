@@ -305,7 +305,7 @@ func (j *job) playProcesses(ctx context.Context, app plane.App, benches []recipe
 	if err != nil {
 		return nil, err
 	}
-	play, err := recipe.Processes(j.run.ID, app, generation, benches)
+	play, err := recipe.Processes(j.run.ID, app, generation, benches, j.Kinds)
 	if err != nil {
 		return nil, err
 	}

@@ -87,8 +87,7 @@ func (r *repair) empty(ctx context.Context, tx *store.Tx) (map[string]int64, err
 	case b.Removing:
 		return nil, plane.Conflict(r.seat.Server.Name+" is being removed", "backend remove again continues")
 	case in && !recipe.OthersServe(app, r.crew.seats, b.ID):
-		return nil, plane.Conflict(fmt.Sprintf("%s is the only one that serves %s, and repairing stops its process", r.seat.Server.Name, app.Name),
-			"deploy "+app.Name+" starts the app anew beside it without a gap; or turn another backend on first")
+		return nil, plane.Conflict(fmt.Sprintf("%s is the only one that serves %s, and repairing stops its process", r.seat.Server.Name, app.Name), wayOutOfRepair(app))
 	}
 	r.former = b
 	err := change(ctx, tx, b.ID, func(b *plane.Backend) { b.DeploymentID, b.ReleaseID = "", "" })
@@ -96,6 +95,14 @@ func (r *repair) empty(ctx context.Context, tx *store.Tx) (map[string]int64, err
 		return nil, err
 	}
 	return raise(ctx, tx, []string{r.crew.primary().Server.ID})
+}
+
+// wayOutOfRepair is what else there is for the only backend that serves.
+func wayOutOfRepair(app plane.App) string {
+	if app.Spec.Restarts() {
+		return "deploy " + app.Name + " restarts it, with a gap of some seconds; or turn another backend on first"
+	}
+	return "deploy " + app.Name + " starts the app anew beside it without a gap; or turn another backend on first"
 }
 
 func (r *repair) startAnew(ctx context.Context) error {
@@ -106,6 +113,9 @@ func (r *repair) startAnew(ctx context.Context) error {
 		return err
 	}
 	r.touched = true
+	if err := r.lead(ctx); err != nil {
+		return err
+	}
 	if err := r.build(ctx, []recipe.Seat{r.seat}, r.live, r.crew.app); err != nil {
 		return err
 	}

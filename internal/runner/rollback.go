@@ -68,6 +68,8 @@ func whileBuilding(options map[string]string) map[string]string {
 	rest := maps.Clone(options)
 	delete(rest, plane.OptionDrain)
 	delete(rest, plane.OptionTimezone)
+	delete(rest, plane.OptionSwitch)
+	delete(rest, plane.OptionFixedPort)
 	return rest
 }
 

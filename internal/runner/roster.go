@@ -58,14 +58,12 @@ func (r roster) refuseNobody(c crew) error {
 	return plane.Conflict("nobody who is on would take part, so that nobody would serve", "turn the primary's own backend on first")
 }
 
-// resume finds who took part in a deployment that is carried forward: those who
-// do not were written down as behind when the switch began, and as not having
-// moved with what is live when it was done.
-func resume(c crew) roster {
+// resume finds who took part in a deployment that is carried forward.
+func resume(c crew, tookPart func(recipe.Seat) bool) roster {
 	var r roster
 	for _, s := range c.seats {
 		b := s.Backend
-		took := b.Current(c.app)
+		took := tookPart(s)
 		switch {
 		case b.Primary:
 			r.firm = append(r.firm, s)
@@ -79,6 +77,17 @@ func resume(c crew) roster {
 		}
 	}
 	return r
+}
+
+// took tells whether a seat takes part in a deployment that is carried forward.
+// Those who do not were written down as behind when the switch began, and as not
+// having moved with what is live when it was done. One that is being restarted is
+// in neither place, which its part tells.
+func (d *deployment) took(s recipe.Seat) bool {
+	if !d.takesTurns() || s.Backend.Current(d.crew.app) {
+		return s.Backend.Current(d.crew.app)
+	}
+	return slices.ContainsFunc(d.plan.Parts, func(p plane.Part) bool { return p.Server == s.Server.Name && p.State != plane.PartBehind })
 }
 
 // sift judges what a step did on each server (errors by the server's name): a

@@ -38,6 +38,22 @@ func (d *deployment) compareRuntimes(ctx context.Context) error {
 	return d.sift(ctx, failed)
 }
 
+// rememberRuntimes asks for what was compared already, for the book alone: visitors may be on the new slots, so that
+// nothing is refused any more. Who does not answer keeps what the book says.
+func (d *deployment) rememberRuntimes(ctx context.Context) error {
+	versions, failed, err := d.runtimes(ctx, d.crew, d.plan.Spec, d.taking())
+	if err != nil {
+		return err
+	}
+	d.versions = versions
+	for name, why := range failed {
+		if why != nil {
+			d.say(name, "warning: %v", why)
+		}
+	}
+	return nil
+}
+
 // runtimes asks seats, the primary among them, which version of the kind's runtime they have: by the server's
 // name, as are the errors of those that have another one than the primary.
 func (j *job) runtimes(ctx context.Context, c crew, spec plane.Spec, seats []recipe.Seat) (versions map[string]string, failed map[string]error, err error) {
@@ -76,5 +92,9 @@ func (j *job) version(ctx context.Context, s plane.Server, runtime plane.Runtime
 	if res.Exit != 0 {
 		return "", fmt.Errorf("ask %s for its %s: %s", s.Name, runtime.Name, strings.TrimSpace(string(res.Stderr)))
 	}
-	return runtime.Name + " " + firstLine(string(res.Stdout)), nil
+	said := firstLine(string(res.Stdout))
+	if said == "" {
+		return "", fmt.Errorf("ask %s for its %s: it does not tell a version", s.Name, runtime.Name)
+	}
+	return runtime.Name + " " + said, nil
 }

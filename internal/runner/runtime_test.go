@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/serverplane/serverplane/internal/plane"
 	"github.com/serverplane/serverplane/internal/store"
 )
 
@@ -51,9 +52,47 @@ func TestRuntimeIsKeptPerBackend(t *testing.T) {
 			t.Errorf("s%d: %q", n+1, got)
 		}
 	}
-	d = b.goingBack("1") // carried on by another panel: nobody was asked
+}
+
+// What another panel has found out is not lost with it: a deployment that is carried forward asks again.
+func TestRuntimeOfADeploymentCarriedForward(t *testing.T) {
+	b := newRolling(t, func(command string) (string, bool) {
+		if strings.Contains(command, "node --version") {
+			return "v22.1.0\n", false
+		}
+		return "", false
+	})
+	d := b.goingBack("1")
+	d.plan.State = plane.DeploymentSwitching
+	if err := d.carryForward(b.ctx); err != nil {
+		t.Fatal(err)
+	}
 	b.write(func(tx *store.Tx) error { return d.catchUp(b.ctx, tx) })
-	if got := b.now(0).Runtime; got != "Node.js v18.20.4" {
-		t.Errorf("after an interruption: %q", got)
+	for n := range 2 {
+		if got := b.now(n).Runtime; got != "Node.js v22.1.0" {
+			t.Errorf("s%d: %q", n+1, got)
+		}
+	}
+}
+
+// By then visitors may be on the new slots: what one server does not tell ends nothing, and the book keeps what it says.
+func TestNoRuntimeEndsWhatIsCarriedForward(t *testing.T) {
+	silent := false
+	b := newRolling(t, func(command string) (string, bool) {
+		if strings.Contains(command, "node --version") && !silent {
+			return "v18.20.4\n", false
+		}
+		return "", false
+	})
+	for range 2 {
+		d := b.goingBack("1")
+		if err := d.carryForward(b.ctx); err != nil {
+			t.Fatal(err)
+		}
+		b.write(func(tx *store.Tx) error { return d.catchUp(b.ctx, tx) })
+		if got := b.now(0).Runtime; got != "Node.js v18.20.4" {
+			t.Errorf("with nothing told %v: %q", silent, got)
+		}
+		silent = true
 	}
 }

@@ -19,11 +19,11 @@ func (j *job) archive(ctx context.Context, appID, commit string) func() (io.Read
 
 // build brings the plan's slot of each seat to a started state.
 func (j *job) build(ctx context.Context, seats []recipe.Seat, plan plane.Deployment, app plane.App) error {
-	failed, err := j.buildEach(ctx, seats, plan, app)
+	failed, err := j.buildEach(ctx, seats, plan, app, recipe.StartBeside)
 	return errors.Join(err, joined(failed))
 }
 
-func (j *job) buildEach(ctx context.Context, seats []recipe.Seat, plan plane.Deployment, app plane.App) (map[string]error, error) {
+func (j *job) buildEach(ctx context.Context, seats []recipe.Seat, plan plane.Deployment, app plane.App, start recipe.Start) (map[string]error, error) {
 	values, err := j.variables(plan)
 	if err != nil {
 		return nil, err
@@ -34,7 +34,7 @@ func (j *job) buildEach(ctx context.Context, seats []recipe.Seat, plan plane.Dep
 	}
 	play, err := recipe.Prepare(recipe.Preparation{
 		Run: j.run.ID, App: app, Plan: plan, Values: values, Seats: seats, Databases: supplies,
-		Archive: j.archive(ctx, app.ID, plan.Commit), Kinds: j.Kinds,
+		Archive: j.archive(ctx, app.ID, plan.Commit), Kinds: j.Kinds, Start: start,
 	})
 	if err != nil {
 		return nil, err

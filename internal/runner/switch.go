@@ -2,7 +2,6 @@ package runner
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -27,6 +26,11 @@ func (d *deployment) switchOver(ctx context.Context) error {
 	if err := d.leaveBehind(ctx); err != nil {
 		return err
 	}
+	return d.move(ctx)
+}
+
+// move points the entry to the new slot and writes that it is live.
+func (d *deployment) move(ctx context.Context) error {
 	if err := d.sift(ctx, d.atBoot(ctx, d.taking(), d.plan.Slot, "enable")); err != nil {
 		return err
 	}
@@ -204,60 +208,6 @@ func (d *deployment) unlive(ctx context.Context, tx *store.Tx) (map[string]int64
 		return nil, nil
 	}
 	return raise(ctx, tx, []string{d.crew.primary().Server.ID})
-}
-
-// retire lets the old slot finish what it has, then stops it, keeps the live
-// one for the next boot and prunes old releases.
-func (d *deployment) retire(ctx context.Context) error {
-	if d.previous != "" {
-		if err := d.step(ctx, "let the old slot finish its requests"); err != nil {
-			return err
-		}
-		if d.wantedBack(ctx) {
-			return d.retireNow(ctx)
-		}
-		wait := time.NewTimer(d.plan.Spec.Drain())
-		defer wait.Stop()
-		select {
-		case <-wait.C:
-		case <-ctx.Done(): // stopping early is still a completed deployment: traffic has moved
-			if errors.Is(context.Cause(ctx), errLost) {
-				return errLost
-			}
-			return d.retireNow(context.WithoutCancel(ctx))
-		}
-	}
-	return d.retireNow(ctx)
-}
-
-func (d *deployment) retireNow(ctx context.Context) error {
-	if err := d.step(ctx, "stop the old slot, keep the new one at boot"); err != nil {
-		return err
-	}
-	return d.endOldSlot(ctx)
-}
-
-func (d *deployment) endOldSlot(ctx context.Context) error {
-	if d.wantedBack(ctx) {
-		d.leaveForRollback(ctx)
-		return nil
-	}
-	keep, err := d.kept(ctx)
-	if err != nil {
-		return err
-	}
-	play, err := recipe.Retire(d.run.ID, d.crew.app, d.plan.Slot, keep, d.taking())
-	if err != nil {
-		return err
-	}
-	if err := d.play(ctx, play); err != nil {
-		if errors.Is(err, errLost) {
-			return err
-		}
-		d.say("", "the deployment is live, but tidying up after it failed; the next deployment tidies again: %v", err)
-		return nil
-	}
-	return d.endPasswords(ctx)
 }
 
 // atBoot enables or disables a slot for the next boot. The new one is enabled

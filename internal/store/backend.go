@@ -8,13 +8,13 @@ import (
 )
 
 const selectBackend = `SELECT id, app_id, server_id, is_primary, enabled, placed, removing, weight, backup, process_a, process_b,
-	site_a, site_b, seen_as, release_id, created_at, deployment_id, runtime, wished_at, taken_out, health_state, health_since,
+	site_a, site_b, process_shared, seen_as, release_id, created_at, deployment_id, runtime, wished_at, taken_out, health_state, health_since,
 	health_checked_at, health_vantage, health_answer, health_reason, health_latency, health_passes, health_failures FROM backends `
 
 func scanBackend(r row, b *plane.Backend) error {
 	h, latency := &b.Health, int64(0)
 	err := r.Scan(&b.ID, &b.AppID, &b.ServerID, &b.Primary, &b.Enabled, &b.Placed, &b.Removing, &b.Weight, &b.Backup,
-		&b.Ports.ProcessA, &b.Ports.ProcessB, &b.Ports.SiteA, &b.Ports.SiteB, addressColumn{&b.SeenAs}, &b.ReleaseID,
+		&b.Ports.ProcessA, &b.Ports.ProcessB, &b.Ports.SiteA, &b.Ports.SiteB, &b.Ports.Shared, addressColumn{&b.SeenAs}, &b.ReleaseID,
 		instant{&b.CreatedAt}, &b.DeploymentID, &b.Runtime, instant{&b.WishedAt}, &b.TakenOut, &h.State, instant{&h.Since}, instant{&h.CheckedAt}, &h.Vantage, &h.Answer, &h.Reason,
 		&latency, &h.Passes, &h.Failures)
 	h.Latency = plane.Duration(time.Duration(latency))
@@ -25,7 +25,7 @@ func backendArgs(b plane.Backend) []any {
 	p := b.Ports
 	return []any{b.ID, b.AppID, b.ServerID, b.Primary, b.Enabled, b.Placed, b.Removing, b.Weight, b.Backup,
 		p.ProcessA, p.ProcessB, p.SiteA, p.SiteB, address(b.SeenAs), b.ReleaseID, micros(b.CreatedAt),
-		b.DeploymentID, b.Runtime, micros(b.WishedAt), b.TakenOut}
+		b.DeploymentID, b.Runtime, micros(b.WishedAt), b.TakenOut, p.Shared}
 }
 
 func healthArgs(h plane.Health) []any {
@@ -38,9 +38,9 @@ func healthArgs(h plane.Health) []any {
 func (t *Tx) CreateBackend(ctx context.Context, b plane.Backend) error {
 	return t.insert(ctx, "backend", b.ServerID, `INSERT INTO backends (id, app_id, server_id, is_primary, enabled, placed,
 		removing, weight, backup, process_a, process_b, site_a, site_b, seen_as, release_id, created_at, deployment_id, runtime,
-		wished_at, taken_out, health_state, health_since, health_checked_at, health_vantage, health_answer, health_reason,
+		wished_at, taken_out, process_shared, health_state, health_since, health_checked_at, health_vantage, health_answer, health_reason,
 		health_latency, health_passes, health_failures) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
-		$14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29)`, append(backendArgs(b), healthArgs(b.Health)...)...)
+		$14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30)`, append(backendArgs(b), healthArgs(b.Health)...)...)
 }
 
 // Backend returns the backend with the id, or ErrNotFound.
@@ -75,7 +75,7 @@ func (t *Tx) UpdateBackend(ctx context.Context, b plane.Backend) error {
 	return t.change(ctx, "backend", b.ServerID, `UPDATE backends SET app_id = $2, server_id = $3, is_primary = $4,
 		enabled = $5, placed = $6, removing = $7, weight = $8, backup = $9, process_a = $10, process_b = $11,
 		site_a = $12, site_b = $13, seen_as = $14, release_id = $15, created_at = $16,
-		deployment_id = $17, runtime = $18, wished_at = $19, taken_out = $20 WHERE id = $1`, backendArgs(b)...)
+		deployment_id = $17, runtime = $18, wished_at = $19, taken_out = $20, process_shared = $21 WHERE id = $1`, backendArgs(b)...)
 }
 
 // SetHealth stores what the last probes said and nothing else.

@@ -9,18 +9,18 @@ import (
 )
 
 const selectDatabase = `SELECT id, name, app_id, server_id, engine, prefix, password, revision, require_tls, pool, state,
-	reason, since, stranger, created_at, second, next_password, former_password, password_at, schedule, keep, due_since, trouble, trouble_at FROM databases `
+	reason, since, stranger, created_at, second, next_password, former_password, password_at, schedule, keep, due_since, trouble, trouble_at, last_dump FROM databases `
 
 func scanDatabase(r row, d *plane.Database) error {
 	return r.Scan(&d.ID, &d.Name, &d.AppID, &d.ServerID, &d.Engine, &d.Prefix, &d.Password, &d.Revision, &d.RequireTLS, &d.Pool,
 		&d.State, &d.Reason, instant{&d.Since}, document{&d.Stranger}, instant{&d.CreatedAt}, &d.Second, &d.Next, &d.Former, instant{&d.PasswordAt},
-		&d.Backups.Schedule, &d.Backups.Keep, instant{&d.Backups.DueSince}, &d.Backups.Trouble, instant{&d.Backups.At})
+		&d.Backups.Schedule, &d.Backups.Keep, instant{&d.Backups.DueSince}, &d.Backups.Trouble, instant{&d.Backups.At}, &d.LastDump)
 }
 
 func databaseArgs(d plane.Database) []any {
 	return []any{d.ID, d.Name, d.AppID, d.ServerID, string(d.Engine), d.Prefix, bytesOf(d.Password), d.Revision, d.RequireTLS, d.Pool,
 		string(d.State), d.Reason, micros(d.Since), document{d.Stranger}, micros(d.CreatedAt), d.Second, bytesOf(d.Next), bytesOf(d.Former), micros(d.PasswordAt),
-		d.Backups.Schedule, cmp.Or(d.Backups.Keep, plane.KeepBackups), micros(d.Backups.DueSince), d.Backups.Trouble, micros(d.Backups.At)}
+		d.Backups.Schedule, cmp.Or(d.Backups.Keep, plane.KeepBackups), micros(d.Backups.DueSince), d.Backups.Trouble, micros(d.Backups.At), d.LastDump}
 }
 
 // CreateDatabase stores a new database. Its name, and its prefix within the
@@ -28,8 +28,8 @@ func databaseArgs(d plane.Database) []any {
 func (t *Tx) CreateDatabase(ctx context.Context, d plane.Database) error {
 	return t.insert(ctx, "database", d.Name, `INSERT INTO databases (id, name, app_id, server_id, engine, prefix, password, revision,
 		require_tls, pool, state, reason, since, stranger, created_at, second, next_password, former_password, password_at, schedule, keep,
-		due_since, trouble, trouble_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)`, databaseArgs(d)...)
+		due_since, trouble, trouble_at, last_dump)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)`, databaseArgs(d)...)
 }
 
 // UpdateDatabase stores all of the database.
@@ -37,7 +37,7 @@ func (t *Tx) UpdateDatabase(ctx context.Context, d plane.Database) error {
 	return t.change(ctx, "database", d.Name, `UPDATE databases SET name = $2, app_id = $3, server_id = $4, engine = $5, prefix = $6,
 		password = $7, revision = $8, require_tls = $9, pool = $10, state = $11, reason = $12, since = $13, stranger = $14,
 		created_at = $15, second = $16, next_password = $17, former_password = $18, password_at = $19, schedule = $20, keep = $21,
-		due_since = $22, trouble = $23, trouble_at = $24 WHERE id = $1`, databaseArgs(d)...)
+		due_since = $22, trouble = $23, trouble_at = $24, last_dump = $25 WHERE id = $1`, databaseArgs(d)...)
 }
 
 // Database returns the database with the id, or ErrNotFound.

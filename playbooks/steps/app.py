@@ -59,11 +59,12 @@ def environment_of(pid):
 
 
 def works_in(path):
-    """Whether any process of the app's works in the folder: a worker of the former release may still be at something."""
-    uid = account().pw_uid
+    """Whether any process of the app's works in the folder: a worker of the former release may still be at something. What holds one
+    that is a container is root's."""
+    uids = {account().pw_uid, 0} if contained() else {account().pw_uid}
     for pid in filter(str.isdigit, os.listdir("/proc")):
         with contextlib.suppress(OSError):
-            if os.stat("/proc/" + pid).st_uid == uid and (os.readlink("/proc/%s/cwd" % pid) + "/").startswith(path + "/"):
+            if os.stat("/proc/" + pid).st_uid in uids and (os.readlink("/proc/%s/cwd" % pid) + "/").startswith(path + "/"):
                 return True
     return False
 
@@ -190,6 +191,13 @@ def image_of(release):
 
 def docker(*args):
     return run(*DOCKER, *args, check=False)
+
+
+def containers_of_processes():
+    """The names of containers that the app's processes and cron entries run in; None where Docker does not answer."""
+    listed = docker("ps", "--all", "--format", "{{.Names}}")
+    rule = re.compile("sp-" + re.escape(APP) + r"_[pc]_[a-z][a-z0-9-]*\.[0-9]{1,2}")
+    return [name for name in listed.stdout.split() if rule.fullmatch(name)] if listed.returncode == 0 else None
 
 
 def built_images(releases):

@@ -1,6 +1,6 @@
 """User, folders and files of an app's slot.
 
-SPEC: app, runtime {role, packages, commands}, slot, release, slot_tar (base64), rebuild, firewall_rules, container ({image}, or empty). Prints "release is here" when nothing is to be unpacked
+SPEC: app, runtime {role, packages, commands}, slot, release, slot_tar (base64), rebuild, firewall_rules, container ({image, shared (names)}, or empty). Prints "release is here" when nothing is to be unpacked
 or built, "runtime is missing" when the kind's runtime must be installed first.
 """
 
@@ -28,11 +28,31 @@ def make_user():
 def make_folders():
     """Root's and sticky: the app writes into them, but cannot put a link to another app's, or root's, folder in their place."""
     user = account()
-    for path in (HOME, HOME + "/releases", HOME + "/shared", HOME + "/logs"):
+    for path in (HOME, HOME + "/releases", HOME + "/logs"):
         folder(path, 0o1770, 0, user.pw_gid)
+    make_shared(user.pw_gid)
     folder(CONFIG, 0o750, 0, user.pw_gid)
     for slot in ("a", "b"):
         folder(CONFIG + "/" + slot, 0o750, 0, user.pw_gid)
+
+
+def make_shared(gid):
+    """Docker follows as root what lies in the shared folder of an app of containers: nobody else may put something there. Whoever a container
+    runs as may write into its own paths, whose owner and mode are left as it made them."""
+    if not SPEC["container"]:
+        folder(HOME + "/shared", 0o1770, 0, gid)
+        return
+    folder(HOME + "/shared", 0o700)
+    for name in SPEC["container"]["shared"]:
+        path = HOME + "/shared/" + name
+        if not re.fullmatch(r"[A-Za-z0-9_.+-]+", name) or name in (".", ".."):
+            fail("shared path %r is not allowed" % name)
+        if not os.path.lexists(path):
+            folder(path, 0o777)
+        elif os.path.islink(path) or not os.path.isdir(path):
+            fail("%s is a symbolic link or no folder; ServerPlane gives it to no container" % path)
+    if SPEC["container"]["shared"]:
+        say("shared paths, kept across releases on this server only: " + ", ".join(SPEC["container"]["shared"]))
 
 
 def check_member(path, member):

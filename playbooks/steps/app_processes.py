@@ -50,6 +50,26 @@ def stop(units):
         if state.get("ActiveState") not in ("inactive", "failed") or processes_of(state.get("ControlGroup", "")):
             fail("%s could not be stopped: it is %s" % (unit, state.get("ActiveState")))
         changed("stopped " + unit)
+    if contained():
+        empty_containers(units)
+
+
+def container_of(unit):
+    """The name of the container that a unit runs; "" for what only wakes one."""
+    found = re.fullmatch(r"(sp-[a-z0-9-]+_p_[a-z0-9-]+)@([0-9]+)\.service|(sp-[a-z0-9-]+_c_[a-z0-9-]+)\.service", unit)
+    return "" if not found else found[1] + "." + found[2] if found[1] else found[3] + ".1"
+
+
+def empty_containers(units):
+    """A unit that has ended proves nothing of its container: that is Docker's."""
+    names = {container_of(u) for u in units} - {""}
+    if not names or not shutil.which("docker"):
+        return
+    for name in names.intersection(containers_of_processes() or names):
+        docker("rm", "--force", "--volumes", name)
+    left = containers_of_processes()
+    if left is None or names.intersection(left):
+        fail("%s could not be proven to have stopped: %s" % (", ".join(sorted(names.intersection(left or names))), "Docker does not answer" if left is None else "the container is still there"))
 
 
 def delete(paths):

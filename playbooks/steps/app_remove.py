@@ -182,7 +182,7 @@ def remove_folders(part, paths):
         elif os.path.isdir(path) and not os.path.islink(path):
             shutil.rmtree(path)
     shutil.rmtree(CONTEXT, ignore_errors=True)
-    for path in (RUNNING, STOPPED, STATE + "/live/" + APP + ".b", STATE + "/incoming-" + APP + ".tar", STATE + "/incoming-" + APP + ".tar.gz"):
+    for path in (RUNNING, STOPPED, RUNTIME + "/" + APP + ".network", STATE + "/live/" + APP + ".b", STATE + "/incoming-" + APP + ".tar", STATE + "/incoming-" + APP + ".tar.gz"):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
 
@@ -216,7 +216,7 @@ def remove_containers(part):
         part.detail = "Docker is not here any more"
         return
     part.attempt("Docker", "systemctl", "start", "docker.service")
-    for name in ("sp-%s-%s" % (APP, which) for which in ("a", "b", "once")):
+    for name in ["sp-%s-%s" % (APP, which) for which in ("a", "b", "once")] + (containers_of_processes() or []):
         if docker("container", "inspect", name).returncode == 0:
             part.attempt("container " + name, *DOCKER, "rm", "--force", "--volumes", name)
     for image in docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "sp-" + APP).stdout.split():

@@ -1,14 +1,18 @@
 """Starts a slot's process and waits until it listens where it was told to.
 
-SPEC: app, slot, port, start_seconds, container ({name, port}, or empty). A slot that does not come up is stopped again.
+SPEC: app, slot, port, start_seconds, instead, container ({name, port}, or empty). A slot that does not come up is stopped again.
+With instead the other slot is stopped first, and is started again where this one does not come up: never do both run, and never is the
+one kept at boot that is not running. The units of an app that must not run twice say so to systemd as well.
 """
 
 OTHER_PORT_SECONDS = 5.0
 LOOPBACK = {"0100007F", "00000000", "0" * 32, "0000000000000000FFFF00000100007F"}
 UNIT = unit_of(SPEC["slot"])
+OTHER = unit_of("b" if SPEC["slot"] == "a" else "a")
 CONTAINER = SPEC["container"]
 PORT = int(CONTAINER["port"] if CONTAINER else SPEC["port"])
 DOCKERS_RESOLVER = "0B00007F"
+REPLACED = []  # what was stopped for this slot
 INSIDE_ONLY = {"0100007F", "0" * 24 + "01000000", "0000000000000000FFFF00000100007F"}
 
 
@@ -55,7 +59,26 @@ def journal(since):
 def give_up(reason, since):
     lines = journal(since)
     run("systemctl", "stop", UNIT, check=False)
+    if REPLACED:
+        keep_at_boot(OTHER, UNIT)
+        back = run("systemctl", "start", OTHER, check=False).returncode == 0
+        lines += "\n%s %s again" % (OTHER, "runs" if back else "could not be started")
     fail(reason, lines)
+
+
+def keep_at_boot(unit, instead_of):
+    run("systemctl", "enable", "--quiet", unit, check=False)
+    if os.path.exists("/etc/systemd/system/" + instead_of):
+        run("systemctl", "disable", "--quiet", instead_of, check=False)
+
+
+def make_room():
+    """Stops the other slot, and says whether there was one to stop."""
+    if not SPEC["instead"] or properties(OTHER, "ActiveState").get("ActiveState") in (None, "inactive", "failed"):
+        return False
+    keep_at_boot(UNIT, OTHER)  # a server that loses power now comes up with one of the two
+    run("systemctl", "stop", OTHER)
+    return True
 
 
 def exit_reason(state):
@@ -104,12 +127,16 @@ def main():
     since = int(time.time())
     run("systemctl", "stop", UNIT, check=False)
     run("systemctl", "reset-failed", UNIT, check=False)
+    stopped = time.monotonic()
+    REPLACED.extend([OTHER] if make_room() else [])
     started = time.monotonic()
     if run("systemctl", "start", UNIT, check=False).returncode != 0:
         state = properties(UNIT, "ExecMainCode", "ExecMainStatus")
         give_up("the process could not be started: it " + exit_reason(state), since)
     wait_for_port(since)
     changed("%s listens on %d after %.1f s" % (UNIT, PORT, time.monotonic() - started))
+    if REPLACED:
+        say("%s was stopped for it: nothing listened for %.1f s" % (OTHER, time.monotonic() - stopped))
 
 
 with app_lock():  # the step of a Run that was lost may still wait here; it would stop what this one starts

@@ -59,6 +59,19 @@ def half_restored(role):
     return "%s/restoring-%s" % (STATE, role)
 
 
+def put_back_files(role):
+    """What puts back the database of before: the script, and the unit that runs it should the server go down meanwhile."""
+    unit = "serverplane-put-back-%s.service" % role
+    return "%s/put-back-%s" % (STATE, role), "/etc/systemd/system/" + unit, "/etc/systemd/system/multi-user.target.wants/" + unit
+
+
+def forget_half_restored(role):
+    """The mark goes first: without it the unit does nothing."""
+    for path in (half_restored(role), *put_back_files(role)):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+
 def tell_half_restored(role):
     before = read(half_restored(role))
     if before is not None:

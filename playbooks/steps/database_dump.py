@@ -8,6 +8,7 @@ import gzip
 PLACE = "/var/backups/serverplane/databases"
 NAME_RULE = re.compile(r"[a-z][a-z0-9-]{0,23}")
 WORD = rb'(?:"(?:[^"]|"")*"|[a-z_][a-z0-9_$]*)'  # as database_restore.py takes it: text of a function can look like a COPY
+INSERT_RULE = re.compile(rb"(CREATE TABLE|INSERT INTO) `((?:[^`]|``)+)`")
 COPY_RULE = re.compile(rb"COPY (" + WORD + rb"\." + WORD + rb") .*FROM stdin;$")
 FILE_RULE = re.compile(r"[0-9]{8}T[0-9]{6}Z-[a-z0-9]{4,16}\.dump")
 
@@ -23,12 +24,11 @@ def make_place():
         folder(path, 0o700)
 
 
-def dump(engine, path):
+def dump(engine, path, more=""):
     if engine.title == "PostgreSQL":
         command = "runuser -u postgres -- pg_dump -p %d -Fc -Z0 --no-owner %s" % (engine.port, SPEC["role"])
     else:
-        # One row a line, so that rows can be counted; line breaks in values are escaped.
-        command = "mariadb-dump --protocol=socket -u root --single-transaction --routines --triggers --events --skip-extended-insert --no-autocommit %s" % SPEC["role"]
+        command = "mariadb-dump --protocol=socket -u root --single-transaction --routines --triggers --events --no-autocommit%s %s" % (more, SPEC["role"])
     # A shell without pipefail would take half a dump for a whole one: the exit status of the dump itself is told.
     shell = "exec 3>\"$1\" && { { %s; echo $? >\"$2\"; } | gzip -1 >&3; } && [ \"$(cat \"$2\")\" = 0 ]" % command
     status = path + ".status"
@@ -40,20 +40,40 @@ def dump(engine, path):
 
 
 def rows_of(engine, path):
-    """Reads the whole dump back. One that was cut short has no end."""
-    rows = {}
+    """Reads the whole dump back and counts the rows of each table in it. One that was cut short has no end."""
     if engine.title == "PostgreSQL":
         return count_postgresql(path)
-    last = b""
+    rows = count_mariadb(path)
+    if rows is None:  # older than a row a line: slower to restore, but it can be counted
+        dump(engine, path, " --skip-extended-insert")
+        rows = count_mariadb(path, alone=True)
+    return rows
+
+
+def count_mariadb(path, alone=False):
+    """An INSERT has many rows, each on a line of its own: line breaks in values are escaped. Its last ends in a semicolon.
+    With alone it has one row, on the same line or the next. None: several rows may be on a line."""
+    rows, table, last = {}, None, b""
     with gzip.open(path, "rb") as f:
         for line in f:
-            if line.startswith(b"CREATE TABLE `"):
-                rows.setdefault(line.split(b"`")[1].decode("utf-8", "replace"), 0)
-            if line.startswith(b"INSERT INTO `"):
-                name = line.split(b"`")[1].decode("utf-8", "replace")
-                rows[name] = rows.get(name, 0) + 1
+            if table is not None:
+                rows[table] += 1
+                table = None if line.endswith(b");\n") else table
+                continue
             last = line if line.strip() else last
-    if not last.startswith(b"-- Dump completed"):
+            found = INSERT_RULE.match(line)
+            if not found:
+                continue
+            name = found.group(2).replace(b"``", b"`").decode("utf-8", "replace")
+            rows.setdefault(name, 0)
+            if found.group(1) == b"INSERT INTO":
+                if line.endswith(b" VALUES\n"):
+                    table = name
+                elif alone:
+                    rows[name] += 1
+                else:
+                    return None
+    if table is not None or not last.startswith(b"-- Dump completed"):
         fail("the dump of %s has no end" % SPEC["role"])
     return rows
 

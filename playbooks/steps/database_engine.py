@@ -24,6 +24,18 @@ def keep(kept):
     write(RECORD, json.dumps(kept, indent=2) + "\n", 0o600, quiet=True)
 
 
+def refuse_taken_port():
+    """Looks before anything is changed: an engine that is to be started needs its port."""
+    there = ENGINE.find()
+    if there and ENGINE.running():
+        return
+    port = ENGINE.port if there else ENGINE.usual
+    holder = port_holder(port)
+    if holder:
+        fail("engine: port %d is taken by %s, so %s cannot listen there; nothing was changed: stop it or give it another port, and ask again"
+             % (port, holder, ENGINE.title))
+
+
 def install_engine():
     """Whether the engine is ours to configure before its first start."""
     with held_back(*ENGINE.units):
@@ -48,9 +60,6 @@ def certificate():
 
 
 def start():
-    holder = port_holder(ENGINE.port)
-    if holder:
-        fail("port %d is taken by %s: %s cannot listen there; stop it or give it another port" % (ENGINE.port, holder, ENGINE.title))
     run("systemctl", "enable", "--quiet", "postgresql.service" if ENGINE.title == "PostgreSQL" else ENGINE.unit)
     if run("systemctl", "start", ENGINE.unit, check=False).returncode != 0:
         fail("%s does not start" % ENGINE.title, output("journalctl", "-u", ENGINE.unit, "-n", "20", "-o", "cat", "--no-pager"))
@@ -176,8 +185,7 @@ def take_away(kept):
         for name in names_of(d):
             kept["roles"].pop(name, None)
         keep(kept)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(half_restored(d["role"]))
+        forget_half_restored(d["role"])
         changed("removed the database and the role " + d["role"])
 
 
@@ -254,6 +262,7 @@ def main():
         ENGINE.find()
         learn()
         return
+    refuse_taken_port()
     if install_engine():
         ENGINE.prepare_files()
         certificate()

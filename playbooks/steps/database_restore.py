@@ -2,8 +2,8 @@
 before (the file of a dump of what is there now).
 
 PostgreSQL: into a database beside, compared, and only then put in its place, in one transaction. MariaDB: in place, since it cannot
-rename a database; what was there before is put back if the dump cannot be brought to its end. Either comes to an end when its Run does
-not: stopped before the dump has taken its place it leaves everything as it was.
+rename a database; what was there before is put back if the dump cannot be brought to its end, when the server comes up again if it went
+down. Either comes to an end when its Run does not: stopped before the dump has taken its place it leaves everything as it was.
 """
 
 PLACE = "/var/backups/serverplane/databases"
@@ -21,9 +21,9 @@ def dump_path(file):
     return path
 
 
-def load(command, path, suffix=""):
+def load(command, path):
     """Of a pipeline the last exit status counts: a file that cannot be read to its end ends in what no client takes."""
-    done = in_unit('{ gzip -dc "$1" || echo "the dump was cut short;"; } | ' + command, path, suffix=suffix)
+    done = in_unit('{ gzip -dc "$1" || echo "the dump was cut short;"; } | ' + command, path)
     if done.returncode != 0:
         fail("the dump could not be brought back: " + complaint(done.stderr.strip()), done.stderr)
 
@@ -91,34 +91,70 @@ def swap(role, beside, former):
 
 def mariadb(path):
     """The mark is there while the database may hold a part only. One that is there already tells the only dump of the whole."""
-    mark, before = half_restored(SPEC["role"]), SPEC["before"]
+    role, before = SPEC["role"], SPEC["before"]
     dump_path(before)
-    marked = (read(mark) or b"").decode().strip()
+    marked = (read(half_restored(role)) or b"").decode().strip()
     if marked and os.path.isfile("%s/%s/%s" % (PLACE, SPEC["name"], marked)):
         before = marked
     last_moment()
-    write(mark, before + "\n", 0o600, quiet=True)
+    prepare_put_back(role, before)
     try:
-        load("mariadb --protocol=socket -u root " + SPEC["role"], path)
-        compare({t: int(ENGINE.sql("SELECT COUNT(*) FROM `%s`" % t.replace("`", "``"), database=SPEC["role"])) for t in SPEC["rows"]})
+        load("mariadb --protocol=socket -u root " + role, path)
+        compare({t: int(ENGINE.sql("SELECT COUNT(*) FROM `%s`" % t.replace("`", "``"), database=role)) for t in SPEC["rows"]})
     except BaseException:
-        put_back(before)
-        os.unlink(mark)
+        put_back(role)
         raise
-    os.unlink(mark)
+    forget_half_restored(role)
     in_place()
     changed("brought it back in place")
 
 
-def put_back(before):
+# Sessions from before have lost their database, and would not notice.
+PUT_BACK = r"""#!/bin/sh
+# Puts back what was in %(role)s before a restore that did not come to its end.
+set -e
+[ -e %(mark)s ] || exit 0
+gzip -t %(dump)s
+ask() { mariadb --protocol=socket -u root "$@"; }
+ask -e 'DROP DATABASE IF EXISTS `%(role)s`; CREATE DATABASE `%(role)s` CHARACTER SET utf8mb4'
+gzip -dc %(dump)s | ask %(role)s
+ask -N -e "SELECT CONCAT('KILL CONNECTION ', ID, ';') FROM information_schema.PROCESSLIST WHERE USER IN ('%(role)s', '%(second)s')" | ask --force || true
+rm -f %(files)s
+"""
+PUT_BACK_UNIT = """[Unit]
+Description=Puts back database %(role)s, whose restore was cut off when this server went down
+After=mariadb.service
+Wants=mariadb.service
+ConditionPathExists=%(mark)s
+[Service]
+Type=oneshot
+TimeoutStartSec=infinity
+ExecStartPre=/bin/mkdir -p %(runtime)s
+ExecStart=/usr/bin/flock %(runtime)s/database.lock /bin/sh %(script)s
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def prepare_put_back(role, before):
+    """From here on the server puts back what was there by itself, should it go down before the end."""
+    script, unit, wanted = put_back_files(role)
+    values = {"role": role, "second": "sp2_" + role[3:], "mark": half_restored(role), "dump": dump_path(before), "script": script,
+              "runtime": RUNTIME, "files": " ".join((half_restored(role), script, unit, wanted))}
+    write(script, PUT_BACK % values, 0o700, quiet=True)
+    write(unit, PUT_BACK_UNIT % values, quiet=True)
+    with contextlib.suppress(FileExistsError):
+        os.symlink(unit, wanted)
+    write(half_restored(role), before + "\n", 0o600, quiet=True)
+    os.sync()
+
+
+def put_back(role):
     """Under another name than the Run's unit, which was stopped perhaps."""
-    path = dump_path(before)
     say("putting back what was there before")
-    ENGINE.sql("DROP DATABASE `%s`; CREATE DATABASE `%s` CHARACTER SET utf8mb4" % (SPEC["role"], SPEC["role"]))
-    load("mariadb --protocol=socket -u root " + SPEC["role"], path, suffix="-back")
-    for login in (SPEC["role"], "sp2_" + SPEC["role"][3:]):  # sessions from before have lost their database, and would not notice
-        for number, _ in ENGINE.sessions(login):
-            ENGINE.end(number)
+    done = in_unit('/bin/sh "$1"', put_back_files(role)[0], suffix="-back")
+    if done.returncode != 0:
+        fail("what was there before could not be put back: " + complaint(done.stderr.strip()), done.stderr)
     changed("put back what was there before")
 
 

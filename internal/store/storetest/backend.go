@@ -56,7 +56,7 @@ func backends(k kit) {
 	changed := second
 	changed.Enabled, changed.Placed, changed.Removing, changed.Backup, changed.Weight = false, true, true, true, 100
 	changed.DeploymentID, changed.Runtime, changed.WishedAt, changed.TakenOut = "dep_1", "Node.js v22.1.0", day.Add(time.Hour), true
-	changed.Ports.SiteB, changed.SeenAs, changed.ReleaseID = 29999, netip.Addr{}, ""
+	changed.Ports.Shared, changed.Ports.SiteB, changed.SeenAs, changed.ReleaseID = 20001, 29999, netip.Addr{}, ""
 	sent := changed
 	sent.Health = plane.Health{State: plane.BackendUnhealthy, Failures: 9}
 	k.write(updateBackend(sent))

@@ -57,6 +57,7 @@ func databases(k kit) {
 		return get(k, func(ctx context.Context, tx *store.Tx) (plane.Database, error) { return tx.Database(ctx, first.ID) })
 	}
 	first.Second, first.Next, first.Former, first.PasswordAt = true, []byte{1, 0}, []byte{0, 2}, day
+	first.LastDump = "bkp_aaaaaaaaaaaaaaaa"
 	first.Backups = plane.BackupPlan{Schedule: "daily@03:00", Keep: 14, DueSince: day, Trouble: "failed", At: day.Add(time.Hour)}
 	k.write(func(ctx context.Context, tx *store.Tx) error { return tx.UpdateDatabase(ctx, first) })
 	same(k, "updated", byID(), first)

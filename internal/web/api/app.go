@@ -98,7 +98,7 @@ func (a *API) removeApp(ctx context.Context, actor plane.Actor, in *NamePath) (*
 func appWish(w client.AppWish) control.AppWish {
 	return control.AppWish{
 		Name: w.Name, Server: w.Server, Kind: plane.Kind(w.Kind), Repository: w.Repository, Branch: w.Branch,
-		Domains: w.Domains, NoDeploy: w.NoDeploy,
+		Domains: w.Domains, NoDeploy: w.NoDeploy, Acknowledge: w.Acknowledge,
 		Spec: plane.Spec{
 			Root: w.Root, Build: w.Build, Start: w.Start, RunOnce: w.RunOnce, HealthPath: w.HealthPath, Options: w.Options,
 		},
@@ -111,6 +111,10 @@ func wireApp(v control.AppView) client.App {
 		Domains: some(v.Domains), Root: v.Spec.Root, Build: some(v.Spec.Build), Start: v.Spec.Start, RunOnce: some(v.Spec.RunOnce),
 		HealthPath: v.Spec.HealthPath, Options: v.Spec.Options, Shared: v.Shared, Beside: v.Beside, DeployKey: v.DeployKey, State: string(v.State), Reason: v.Reason,
 		Since: v.Since.UTC(), Unapplied: v.Unapplied, Balancer: string(v.Balancer.Status), CreatedAt: v.CreatedAt.UTC(),
+	}
+	out.Switch = plane.SwitchBeside
+	if v.Spec.Restarts() {
+		out.Switch, out.SwitchCost = plane.SwitchRestart, v.RestartCost
 	}
 	if v.Live != nil {
 		live := wireDeployment(*v.Live)

@@ -49,7 +49,7 @@ type databasesOutput struct{ Body client.List[client.Database] }
 func (a *API) routeDatabases() {
 	register(a, auth.DatabaseWrite, post("/databases", "Makes a database for an app on its primary and opens it to the app's backends.", 202), a.createDatabase)
 	register(a, auth.DatabaseRead, get("/databases", "All databases."), a.databases)
-	register(a, auth.DatabaseRead, get("/databases/{name}", "One database: who may connect, how that was proven, and what its engine says now."), a.database)
+	register(a, auth.DatabaseRead, get("/databases/{name}", "One database: who may connect, how that was proven, and what its engine said, 5 s ago at most."), a.database)
 	register(a, auth.DatabaseWrite, patch("/databases/{name}", "Changes a database's settings (202 where the engine must learn of it, else 200).", 202), a.changeDatabase)
 	register(a, auth.DatabaseWrite, remove("/databases/{name}", "Removes a database after a last dump; the Run's receipt names it.", 202), a.removeDatabase)
 	register(a, auth.DatabaseWrite, post("/databases/{name}/rotate-password", "Makes a new password; the Run is the deployment that starts the app's processes with it.", 202), a.rotatePassword)

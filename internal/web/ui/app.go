@@ -83,7 +83,7 @@ func (u *UI) createApp(v *visit) error {
 	}
 	wish := control.AppWish{
 		Name: word(f, "name"), Server: word(f, "server"), Kind: plane.Kind(word(f, "kind")), Repository: word(f, "repository"), Branch: word(f, "branch"),
-		Domains: f.Lines("domains"), NoDeploy: f.Checked("no_deploy"),
+		Domains: f.Lines("domains"), NoDeploy: f.Checked("no_deploy"), Acknowledge: f.Values["acknowledge"],
 		Spec: plane.Spec{
 			Root: word(f, "root"), Build: f.Lines("build"), Start: word(f, "start"), RunOnce: f.Lines("run_once"),
 			HealthPath: word(f, "health_path"), Options: options,

@@ -25,6 +25,7 @@ type appSettingsView struct {
 	Fields  map[string]string // as they are, by the field's name
 	Changes []change
 	Told    []string
+	Gap     string   // what restarting the only backend costs, where that would become the app's way
 	Pending []string // settings that the live deployment does not have yet
 }
 
@@ -127,9 +128,14 @@ func (u *UI) changeApp(v *visit) error {
 			shown.Told = append(shown.Told, s.what+": "+s.told)
 		}
 	}
+	becomes := plane.Spec{Options: ch.Options}
+	if becomes.Restarts() && !shown.App.Spec.Restarts() && shown.App.Gap {
+		shown.Gap = shown.App.RestartCost
+	}
 	if len(shown.Changes) == 0 {
 		return v.see(settingsHome(shown.App.Name), "unchanged")
 	}
+	ch.Acknowledge = v.form.Values["acknowledge"]
 	if v.form.Value("agreed") != shown.Agreement() {
 		return u.show(v, "app-settings.html", shown)
 	}

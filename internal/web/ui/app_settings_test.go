@@ -69,6 +69,23 @@ func TestAppSettings(t *testing.T) {
 	}
 }
 
+// What restarting the only backend costs is read before it is kept.
+func TestAppSettingsTellOfTheGap(t *testing.T) {
+	l := newLab(t)
+	const page = "/apps/web/settings"
+	b := l.as(plane.RoleAdmin)
+	b.Post(page, appForm("options", "drain=5s")...).Is(200, "What this does").Lacks("only one backend")
+	wished := appForm("options", "switch=restart")
+	look := b.Post(page, wished...).Is(200, "Only one backend serves, so there is a gap.", `name="acknowledge" value="gap"`)
+	b.Post(page, append(wished, "agreed", carried(look.Body)["agreed"], "acknowledge", "gap")...).Leads(page)
+	if got := l.panel.Wish("ChangeAppSeen").(control.AppChange); len(got.Acknowledge) != 1 || got.Acknowledge[0] != plane.AckGap {
+		t.Errorf("wish %+v", got)
+	}
+	l.panel.Fail("CreateApp", &plane.Error{Code: plane.CodeConflict, Field: "acknowledge", Message: "visitors get an error meanwhile"})
+	b.Post("/apps/new", "name", "shop", "server", "s1", "kind", "nodejs", "repository", "https://x/y.git", "option", "switch=restart").
+		Is(409, "Visitors get an error meanwhile.", `name="acknowledge" value="gap"`)
+}
+
 // The second person is told, before or at the last moment, and what they typed
 // is not lost.
 func TestAppSettingsOfTwoPeople(t *testing.T) {

@@ -77,6 +77,10 @@ func TestDeploymentPages(t *testing.T) {
 	if w := l.panel.Wish("Deploy").(control.DeployWish); w.Ref != "v1.2" || !w.Rebuild {
 		t.Errorf("wish %+v", w)
 	}
+	b.Post("/apps/web/deployments", "acknowledge", "memory")
+	if w := l.panel.Wish("Deploy").(control.DeployWish); len(w.Acknowledge) != 1 || w.Acknowledge[0] != plane.AckMemory {
+		t.Errorf("wish %+v", w)
+	}
 	l.panel.Fail("Deploy", plane.Invalid("ref", "does not exist in the repository", "push it first"))
 	b.Post("/apps/web/deployments", "ref", "v9").Is(422, `id="ref-error"`, `value="v9"`)
 	l.panel.Fail("Rollback", plane.Conflict("no other release was live before", "deploy another commit"))

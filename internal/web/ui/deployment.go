@@ -66,7 +66,7 @@ func (u *UI) loadDeployments(v *visit, app string) (view, error) {
 
 func (u *UI) deploy(v *visit) error {
 	app := v.path("name")
-	d, _, err := u.control.Deploy(v.ctx(), v.actor, app, control.DeployWish{Ref: word(v.form, "ref"), Rebuild: v.form.Checked("rebuild")})
+	d, _, err := u.control.Deploy(v.ctx(), v.actor, app, control.DeployWish{Ref: word(v.form, "ref"), Rebuild: v.form.Checked("rebuild"), Acknowledge: v.form.Values["acknowledge"]})
 	if err != nil {
 		return v.again(err, u.deployments)
 	}

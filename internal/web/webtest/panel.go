@@ -192,7 +192,7 @@ func app() control.AppView {
 			Domains: []string{"web.example.com"}, Spec: plane.Spec{}.WithDefaults(plane.KindNodeJS), DeployKey: "ssh-ed25519 BBBB",
 			DeployKeyPEM: []byte("hunter2"), State: plane.AppLive, Since: At(), Balancer: plane.NewLoadBalancer(), CreatedAt: At(),
 		},
-		ServerName: "s1", Live: &live,
+		ServerName: "s1", Live: &live, Gap: true, RestartCost: "only one backend serves, so there is a gap",
 	}
 }
 
