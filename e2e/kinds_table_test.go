@@ -6,12 +6,10 @@ import (
 	"archive/zip"
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/serverplane/serverplane/e2e/lab"
@@ -247,14 +245,3 @@ func (w *kindWorld) every(t *testing.T, version string) {
 		}
 	}
 }
-
-// names lists the apps.
-func (w *kindWorld) names() []string {
-	var all []string
-	for _, k := range w.rows {
-		all = append(all, k.app)
-	}
-	return all
-}
-
-func (k kindRow) String() string { return fmt.Sprintf("%s (%s)", k.app, strings.ToLower(k.kind)) }
