@@ -50,7 +50,7 @@ func snippetsOf(t *testing.T, app string) []snippet {
 }
 
 // guide runs what the guide says about an app, of the languages named or of all.
-func (w *kindWorld) guide(t *testing.T, app string, languages ...string) {
+func (w *world) guide(t *testing.T, app string, languages ...string) {
 	t.Helper()
 	for _, s := range snippetsOf(t, app) {
 		if len(languages) > 0 && !slices.Contains(languages, s.language) {
@@ -73,6 +73,10 @@ func (w *kindWorld) guide(t *testing.T, app string, languages ...string) {
 		case "js":
 			w.put(t, "s1", "/tmp/guide.js", s.text)
 			w.ssh(t, "s1", "node --check /tmp/guide.js")
+		case "dockerfile":
+			if s.text != scratchFile(t) { // TestDocker builds its image by it
+				t.Errorf("%s:%d: nothing is built by this", guideFile, s.line)
+			}
 		default:
 			t.Errorf("%s:%d: nothing runs %q", guideFile, s.line, s.language)
 		}
@@ -80,7 +84,7 @@ func (w *kindWorld) guide(t *testing.T, app string, languages ...string) {
 }
 
 // followSnippet types the commands of a block; a real shell takes their words apart.
-func (w *kindWorld) followSnippet(t *testing.T, s snippet) {
+func (w *world) followSnippet(t *testing.T, s snippet) {
 	t.Helper()
 	for _, line := range strings.Split(strings.TrimSpace(s.text), "\n") {
 		words, err := exec.CommandContext(w.ctx, "sh", "-c", `serverplane() { printf '%s\0' "$@"; }; `+line).Output()
@@ -90,7 +94,7 @@ func (w *kindWorld) followSnippet(t *testing.T, s snippet) {
 }
 
 // put writes a file on a server.
-func (w *kindWorld) put(t *testing.T, server, path, text string) {
+func (w *world) put(t *testing.T, server, path, text string) {
 	t.Helper()
 	_, err := w.servers[server].SSH(w.ctx, "cat >"+path, bytes.NewReader([]byte(text)))
 	must(t, err)

@@ -17,7 +17,7 @@ import (
 // brokenKinds goes through every breakage of every row, the apps beside each other.
 func brokenKinds(t *testing.T, w *kindWorld) {
 	visitors := lab.Visit(w.entry("s1"), 20*time.Millisecond)
-	w.atOnce(t, few, func(t *testing.T, k kindRow) {
+	w.walk(t, few, func(t *testing.T, k kindRow) {
 		for _, b := range k.broken {
 			said := w.broken(t, k, b)
 			if !strings.Contains(said, b.want) {

@@ -89,9 +89,9 @@ func kindPackages() []string {
 // domainOf is the name of an app; page answers any other.
 func domainOf(app string) string { return app + ".example.com" }
 
-// atOnce has some apps go through a part beside each other, a few at a time: two cores are all there is. One that cannot go on ends
+// walk has the apps go through a part beside each other, a few at a time: two cores are all there is. One that cannot go on ends
 // alone, and the part fails.
-func (w *kindWorld) atOnce(t *testing.T, limit int, do func(*testing.T, kindRow)) {
+func (w *kindWorld) walk(t *testing.T, limit int, do func(*testing.T, kindRow)) {
 	t.Helper()
 	var all sync.WaitGroup
 	places := make(chan struct{}, limit)
@@ -110,7 +110,7 @@ const few = 3
 
 func deployKinds(t *testing.T, w *kindWorld) {
 	w.add(t, kindServers...)
-	w.atOnce(t, few, w.bring)
+	w.walk(t, few, w.bring)
 }
 
 // bring makes an app and its database, deploys it, and adds it to the other servers.
@@ -227,7 +227,7 @@ func kindsSeeVariables(t *testing.T, w *kindWorld) {
 // deployKindsAgain goes where a new commit shows: in visitors, in migrations, in workers.
 func deployKindsAgain(t *testing.T, w *kindWorld) {
 	visitors := lab.Visit(w.entry("s1"), 20*time.Millisecond)
-	w.atOnce(t, few, func(t *testing.T, k kindRow) {
+	w.walk(t, few, func(t *testing.T, k kindRow) {
 		if !slices.Contains([]string{"page", "shop", "forum"}, k.app) {
 			return
 		}
@@ -249,7 +249,7 @@ func deployKindsAgain(t *testing.T, w *kindWorld) {
 func changeKinds(t *testing.T, w *kindWorld) {
 	visitors := lab.Visit(w.entry("s1"), 20*time.Millisecond)
 	w.cli(t, "app", "set", "site", "--option", "spa=true")
-	w.atOnce(t, few, func(t *testing.T, k kindRow) {
+	w.walk(t, few, func(t *testing.T, k kindRow) {
 		w.cli(t, "env", "set", k.app, k.shows()+"=2")
 		w.cli(t, "env", "apply", k.app, "--wait")
 	})
@@ -272,7 +272,7 @@ func jar(t *testing.T) http.CookieJar {
 // deadKinds stops on s2 what runs in the slot of every app.
 func deadKinds(t *testing.T, w *kindWorld) {
 	visitors := lab.Visit(w.entry("s1"), 20*time.Millisecond)
-	w.atOnce(t, len(w.rows), func(t *testing.T, k kindRow) {
+	w.walk(t, len(w.rows), func(t *testing.T, k kindRow) {
 		unit := "sp-" + k.app + "-" + w.slotOf(t, k.app)
 		w.ssh(t, "s2", "systemctl stop "+unit)
 		if b := w.untilState(t, k.app, "s2", "unhealthy", time.Minute); b.Answer != "HTTP 598" || b.Reason != "the app's process does not listen" {
@@ -296,7 +296,7 @@ func (w *kindWorld) slotOf(t *testing.T, app string) string {
 
 // kindMethods has one visitor come twelve times by each method.
 func kindMethods(t *testing.T, w *kindWorld) {
-	w.atOnce(t, few, func(t *testing.T, k kindRow) {
+	w.walk(t, few, func(t *testing.T, k kindRow) {
 		for method, want := range map[string]int{"least-connections": 3, "ip-hash": 1, "round-robin": 3} {
 			w.cli(t, "lb", "set", k.app, "--method", method)
 			by := map[string]int{}
@@ -316,7 +316,7 @@ func kindMethods(t *testing.T, w *kindWorld) {
 }
 
 func removeKinds(t *testing.T, w *kindWorld) {
-	w.atOnce(t, few, func(t *testing.T, k kindRow) {
+	w.walk(t, few, func(t *testing.T, k kindRow) {
 		if k.engine != "" {
 			w.cli(t, "db", "remove", k.app, "--yes", "--wait")
 		}

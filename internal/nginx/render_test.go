@@ -48,6 +48,8 @@ func TestRefusals(t *testing.T) {
 		{"listen on the version port", site(func(s *nginx.Site) { s.B.Listen = addr("127.0.0.1:20000") }), ".b.listen"},
 		{"process elsewhere", site(func(s *nginx.Site) { s.A.Process = addr("10.0.0.1:20001") }), ".a.process"},
 		{"one listener for two", site(func(s *nginx.Site) { s.B.Listen = s.A.Listen }), ".b.listen"},
+		{"process on a port of root's", site(func(s *nginx.Site) { s.A.Process = addr("127.0.0.1:443") }), ".a.process"},
+		{"process on the version port", site(func(s *nginx.Site) { s.A.Process = addr("127.0.0.1:20000") }), ".a.process"},
 		{"process of the other slot's listener", site(func(s *nginx.Site) { s.B.Listen = s.A.Process }), ".a.process"},
 		{"site of another app's port", site(func(s *nginx.Site) { s.A.Listen = addr("127.0.0.12:20003") }), "sites[web1].a.listen"},
 		{"unknown method", entry(func(e *nginx.Entry) { e.Method = "random" }), ".method"},

@@ -58,8 +58,11 @@ func (l Local) check(at, app string, seen claims) error {
 	if err := checkAddrPort(at+".listen", l.Listen); err != nil {
 		return err
 	}
-	if err := checkAddrPort(at+".process", l.Process); err != nil {
+	if err := checkAddr(at+".process", l.Process.Addr()); err != nil {
 		return err
+	}
+	if p := l.Process.Port(); p < 1024 || p == minPort-1 {
+		return refuse(at+".process", "the port must be 1024 to 65535, and not the one that tells the version")
 	}
 	if !l.Process.Addr().IsLoopback() {
 		return refuse(at+".process", "must be a loopback address: a process is reached through its local site only")
