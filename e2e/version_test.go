@@ -18,12 +18,14 @@ import (
 	"github.com/serverplane/serverplane/e2e/lab"
 )
 
+var versionServers = []string{"s1", "s2"}
+
 // TestVersions is about what comes from a server and must be alike on all: PHP, Python, and a WordPress of which the repository
 // has the wp-content only. s1 and s2 are Debian 12; s3 is a Debian 13 that nobody has prepared.
 func TestVersions(t *testing.T) {
 	t.Parallel() // nothing here is held against the clock
-	config := fleet.Config{Log: os.Stderr, Packages: append(lab.Packages(), phpPackages()...)}
-	w := &kindWorld{world: makeWorld(t, config, named(kindServers)...), repos: map[string]*lab.Repository{}}
+	config := fleet.Config{Log: os.Stderr, Packages: append(lab.Packages(), kindPackages()...)}
+	w := &kindWorld{world: makeWorld(t, config, named(versionServers)...), repos: map[string]*lab.Repository{}}
 	var third errgroup.Group
 	third.Go(func() error {
 		started, err := w.fleet.StartAll(w.ctx, fleet.Spec{Name: "s3", Suite: "trixie", Bare: true})
@@ -32,7 +34,7 @@ func TestVersions(t *testing.T) {
 		}
 		return w.panel.AddServer(w.ctx, "s3", started[0].Addr.String(), started[0].KeyFile)
 	})
-	w.add(t, kindServers...)
+	w.add(t, versionServers...)
 	for _, story := range []struct {
 		name string
 		tell func(*testing.T, *kindWorld)
@@ -198,7 +200,7 @@ func contentOfWordPress(t *testing.T, w *kindWorld) {
 		t.Errorf("adding a backend does not tell of uploads:\n%s", said)
 	}
 	version := ""
-	for _, s := range kindServers {
+	for _, s := range versionServers {
 		if got := w.atBackend(t, "blog", s, "/wp-login.php", "-i"); !strings.Contains(got, "X-Mine: "+s+" cron off") {
 			t.Errorf("%s: the plugin of the repository is not at work: %.300s", s, got)
 		}

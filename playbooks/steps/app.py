@@ -112,9 +112,9 @@ def refuse_other_run(unit):
     write(RUNNING, unit + "\n", 0o600, quiet=True)
 
 
-def transient(unit, folder, env_file, script, log, limits):
+def transient(unit, folder, env_file, script, log, limits, *assignments):
     """Runs a script as the app's user in a unit of its own, its output written to a file of the app's,
-    where it can be followed while it lasts.
+    where it can be followed while it lasts. Assignments (NAME=value) win over the variables of the file.
 
     The user itself opens the log: root writing to a path the app controls could be led anywhere. The unit itself looks
     whether it was stopped before it began: whoever stops it notes that first, so that it is either noted or running.
@@ -123,8 +123,8 @@ def transient(unit, folder, env_file, script, log, limits):
                "OOMScoreAdjust=900", "NoNewPrivileges=yes", "PrivateTmp=yes", "UMask=0027"]
     # systemd takes an end by SIGTERM for a success, so that a stopped build would pass for a finished one: the script's own
     # exit status is told beside its output.
-    shell = 'exec 3>&1 >"$1" 2>&1 </dev/null; /bin/sh "$2" 3>&-; status=$?; echo "$status" >&3; exit "$status"'
-    return in_unit(unit, options, limits, shell, log, script)
+    shell = 'exec 3>&1 >"$1" 2>&1 </dev/null; script=$2; shift 2; /usr/bin/env "$@" /bin/sh "$script" 3>&-; status=$?; echo "$status" >&3; exit "$status"'
+    return in_unit(unit, options, limits, shell, log, script, *assignments)
 
 
 def in_unit(unit, options, limits, shell, *args):
