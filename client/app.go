@@ -38,7 +38,7 @@ type App struct {
 type AppWish struct {
 	Name       string            `json:"name"`
 	Server     string            `json:"server" doc:"name of the primary"`
-	Kind       string            `json:"kind,omitempty" doc:"see /apps/proposal"`
+	Kind       string            `json:"kind,omitempty" doc:"what it is made of; /apps/proposal looks at the repository and proposes one"`
 	Repository string            `json:"repository"`
 	Branch     string            `json:"branch,omitempty"`
 	Domains    []string          `json:"domains,omitempty" nullable:"false"`
@@ -47,7 +47,7 @@ type AppWish struct {
 	RunOnce    []string          `json:"run_once,omitempty" nullable:"false" doc:"shell lines, once per deployment on the primary"`
 	Root       string            `json:"root,omitempty"`
 	HealthPath string            `json:"health_path,omitempty"`
-	Options    map[string]string `json:"options,omitempty" doc:"drain; switch: side-by-side, or restart for what cannot run twice on a server; timezone of cron entries; shared: paths kept across releases on each server, not shared between servers"`
+	Options    map[string]string `json:"options,omitempty" doc:"those of its kind, such as version; drain; switch: side-by-side, or restart for what cannot run twice on a server; timezone of cron entries; shared: paths kept across releases on each server, not shared between servers"`
 	NoDeploy   bool              `json:"no_deploy,omitempty"`
 
 	Acknowledge []string `json:"acknowledge,omitempty" nullable:"false" doc:"ids of the warnings the person has read, for example gap"`
@@ -63,6 +63,7 @@ type AppCreated struct {
 type Proposal struct {
 	Kind       string            `json:"kind"`
 	Evidence   []string          `json:"evidence" nullable:"false" doc:"what in the repository says so"`
+	Others     []string          `json:"others,omitempty" nullable:"false" doc:"other kinds it might be, each with what says so"`
 	Build      []string          `json:"build" nullable:"false"`
 	Start      string            `json:"start" doc:"empty: as the kind starts by itself"`
 	RunOnce    []string          `json:"run_once" nullable:"false"`
@@ -87,7 +88,7 @@ type AppChange struct {
 	HealthPath *string   `json:"health_path,omitempty"`
 	Repository *string   `json:"repository,omitempty"`
 
-	Options map[string]string `json:"options,omitempty" doc:"those named; an empty value takes one back to its default"`
+	Options map[string]string `json:"options,omitempty" doc:"those named; an empty value takes one back to its default; paths of shared are not shared between servers"`
 
 	Acknowledge []string `json:"acknowledge,omitempty" nullable:"false" doc:"ids of the warnings the person has read, for example gap"`
 }

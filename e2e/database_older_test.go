@@ -67,6 +67,9 @@ func oldEngines(t *testing.T, w *world) {
 	}
 	w.cli(t, "backend", "add", "old", "s2", "--acknowledge", "restart", "--wait")
 	log := w.cli(t, "run", "log", w.lastRunOf(t, "old", "backend-add").ID)
+	if !strings.Contains(log, "the median of 20") {
+		t.Errorf("the log does not tell how far s4 is:\n%s", lastLines(log, 60))
+	}
 	opened := w.ssh(t, "s4", starts)
 	for _, o := range olders() {
 		if strings.Count(log, o.says) != 1 || !strings.Contains(log, "since it does not listen on "+w.servers["s4"].Addr.String()) {

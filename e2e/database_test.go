@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -34,6 +35,7 @@ func TestDatabase(t *testing.T) {
 		{"a port that is taken is said, and nothing is half done", portTaken},
 		{"a database is made for each app, one of them with a password of every printable character", createDatabases},
 		{"variables are computed for each server", databaseVariables},
+		{"more connections than an engine takes are refused with numbers", budgetRefused},
 		{"two backends are added at once", addTwoAtOnce},
 		{"every request leaves its row, read through every backend", rowsEqualRequests},
 		{"what the engines say is shown", enginesSay},
@@ -246,6 +248,22 @@ func databaseVariables(t *testing.T, w *world) {
 	}
 }
 
+// budgetRefused in both engines: nothing is queued, and the choices are named.
+func budgetRefused(t *testing.T, w *world) {
+	for _, c := range []struct{ app, name, takes string }{
+		{"shop", "shop-data", "PostgreSQL takes 97 (3 of 100 are kept for administrators)"}, {"blog", "blog", "MariaDB takes 151 (0 of 151 are kept for administrators)"},
+	} {
+		w.cli(t, "db", "set", c.name, "--pool", "40")
+		said := w.refuse(t, 1, "backend", "add", c.app, "s2")
+		for _, want := range []string{"may want 160 connections", c.takes, "db set " + c.name + " --max-connections 200", "--pool N", "--acknowledge budget"} {
+			if !strings.Contains(said, want) {
+				t.Errorf("%s: it does not say %q: %s", c.name, want, said)
+			}
+		}
+		w.cli(t, "db", "set", c.name, "--pool", "10")
+	}
+}
+
 func addTwoAtOnce(t *testing.T, w *world) {
 	var adds [][]string
 	for _, app := range []string{"shop", "blog"} {
@@ -253,7 +271,12 @@ func addTwoAtOnce(t *testing.T, w *world) {
 			adds = append(adds, []string{"backend", "add", app, s, "--wait"})
 		}
 	}
+	const starts = "systemctl show -p ActiveEnterTimestampMonotonic --value postgresql@15-main mariadb"
+	begun := w.ssh(t, "s1", starts)
 	w.cliEach(t, adds)
+	if now := w.ssh(t, "s1", starts); now != begun {
+		t.Errorf("an engine of ServerPlane's own was restarted for a backend: it began at %q, now at %q", begun, now)
+	}
 	for _, name := range []string{"shop-data", "blog"} {
 		d := w.untilDatabase(t, name, "ready")
 		if len(d.Access) != 3 {
@@ -372,6 +395,12 @@ func rolesAreApart(t *testing.T, w *world) {
 	}
 	if said := w.refuse(t, 1, "db", "create", "shop-data", "--app", "blog", "--engine", "postgresql", "--prefix", "MORE"); !strings.Contains(said, "exists already") {
 		t.Errorf("another app's database could be had: %s", said)
+	}
+	hosts := strings.Fields(w.ssh(t, "s1", "mariadb -N -e \"SELECT Host FROM mysql.user WHERE User = 'sp_blog'; SELECT @@skip_name_resolve\""))
+	want := []string{"1", "127.0.0.1", "localhost", w.servers["s2"].Addr.String(), w.servers["s3"].Addr.String()}
+	slices.Sort(hosts)
+	if slices.Sort(want); !slices.Equal(hosts, want) {
+		t.Errorf("MariaDB has accounts of blog for, and skips looking up names: %q", hosts)
 	}
 	if out := w.ssh(t, "s1", "runuser -u sp_shop -- psql -U sp_shop_data -d sp_shop_data -c 'select 1' 2>&1 || true"); !strings.Contains(out, "reject") {
 		t.Errorf("over the socket: %s", out)

@@ -10,9 +10,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/serverplane/serverplane/e2e/fleet"
 	"github.com/serverplane/serverplane/e2e/lab"
@@ -29,15 +32,15 @@ func TestDocker(t *testing.T) {
 	}{
 		{"a Dockerfile is found, its image built and run on both servers", deployBoxed},
 		{"variables arrive byte for byte, and are in no process list", boxedVariables},
+		{"workers and cron entries run in containers, where they are wished", boxedBeside},
 		{"no neighbour reaches the container, by port or by route", boxedNeighbours},
-		{"nor after Docker and the firewall were restarted", boxedRestarts},
 		{"a new commit goes live without a lost request, and back", boxedAgain},
-		{"a run-once command runs in a container, once", boxedOnce},
+		{"containers reach the app's database, and only it", boxedDatabase},
+		{"nor do neighbours after Docker and the firewall were restarted", boxedRestarts},
 		{"what is wrong is named and leaves everything as it was", boxedBroken},
 		{"images go with their releases", boxedRetired},
 		{"a backend comes back after a power cut", boxedPowerCut},
 		{"what is removed leaves no trace", boxedRemoved},
-		{"containers reach the app's database, and only it", boxedDatabase},
 	} {
 		if !t.Run(story.name, func(t *testing.T) { story.tell(t, w) }) {
 			t.Fatal("the rest builds on this")
@@ -47,10 +50,18 @@ func TestDocker(t *testing.T) {
 
 type boxedWorld struct {
 	*world
-	box *lab.Repository
+	box      *lab.Repository
+	database string // the Run that creates it
 }
 
-const scratchFile = "FROM scratch\nCOPY app /app\nEXPOSE 3000\nUSER 65534:65534\nENTRYPOINT [\"/app\"]\n"
+// scratchFile is the Dockerfile that the guide shows.
+func scratchFile(t *testing.T) string {
+	t.Helper()
+	return snippetWith(t, "box", "FROM scratch")
+}
+
+// boxedData is what the app's containers see at /data.
+const boxedData = "/home/sp_box/shared/data/"
 
 var boxedServers = []string{"s1", "s2"}
 
@@ -62,8 +73,14 @@ func (w *boxedWorld) eachBoxed(t *testing.T, command string) {
 	}
 }
 
+// deployBoxed: s1 gets its Docker from the panel; s2 has one already, which its administrator installs meanwhile.
 func deployBoxed(t *testing.T, w *boxedWorld) {
 	w.add(t, boxedServers...)
+	var installed errgroup.Group
+	installed.Go(func() error {
+		_, err := w.servers["s2"].SSH(w.ctx, "apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends docker.io", nil)
+		return err
+	})
 	dir := filepath.Join(filepath.Dir(w.panel.Dir), "box")
 	must(t, os.MkdirAll(dir, 0o755))
 	build := exec.CommandContext(w.ctx, "go", "build", "-o", filepath.Join(dir, "app"), "./boxed")
@@ -71,11 +88,11 @@ func deployBoxed(t *testing.T, w *boxedWorld) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the app: %v\n%s", err, out)
 	}
-	must(t, os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte(scratchFile), 0o644))
+	must(t, os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte(scratchFile(t)), 0o644))
 	var err error
 	w.box, err = lab.NewRepository(filepath.Join(filepath.Dir(w.panel.Dir), "repo-box"), dir)
 	must(t, err)
-	w.cli(t, "app", "create", "box", "--server", "s1", "--repo", w.box.URL(), "--option", "drain=1s", "--option", "memory=256m", "--no-deploy")
+	w.cli(t, "app", "create", "box", "--server", "s1", "--repo", w.box.URL(), "--option", "drain=1s", "--option", "memory=256m", "--option", "build=once", "--no-deploy")
 	var app struct {
 		Kind    string
 		Options map[string]string
@@ -84,10 +101,14 @@ func deployBoxed(t *testing.T, w *boxedWorld) {
 	if app.Kind != "docker" || app.Options["port"] != "3000" {
 		t.Errorf("found to be %+v", app)
 	}
+	w.guide(t, "box") // processes begin with the first deployment
 	must(t, w.api.SetVariables(w.ctx, "box", map[string]string{"TORTURE": torture(), "APP_VERSION": "1", "LD_PRELOAD": "/app", "DOCKER_HOST": "tcp://127.0.0.1:1"}))
 	w.cli(t, "deploy", "box", "--wait")
+	w.database = w.cli(t, "db", "create", "boxdb", "--app", "box", "--engine", "postgresql")
 	w.cli(t, "lb", "enable", "box", "--yes", "--wait")
+	must(t, installed.Wait())
 	w.cli(t, "backend", "add", "box", "s2", "--wait")
+	w.oneImage(t)
 	for _, s := range boxedServers {
 		w.untilState(t, "box", s, "healthy", 30*time.Second)
 	}
@@ -105,6 +126,19 @@ func deployBoxed(t *testing.T, w *boxedWorld) {
 			t.Errorf("%s: the container's limit is %s", s, got)
 		}
 	}
+}
+
+// oneImage holds that both servers run the image that the primary built. Two builds never make the same one: an image knows when it was.
+func (w *boxedWorld) oneImage(t *testing.T) {
+	t.Helper()
+	if one, other := w.imageOf(t, "s1"), w.imageOf(t, "s2"); one != other {
+		t.Errorf("s1 runs image %s and s2 %s", one, other)
+	}
+}
+
+func (w *boxedWorld) imageOf(t *testing.T, server string) string {
+	t.Helper()
+	return w.ssh(t, server, "docker inspect -f '{{.Image}}' sp-box-"+w.live(t))
 }
 
 type boxedAbout struct {
@@ -153,15 +187,13 @@ func boxedVariables(t *testing.T, w *boxedWorld) {
 // boxedNeighbours tries from a server of the same segment: the slot's port at the server's address; the container by a route through
 // the server; and the server's own loopback, on the wire. That what is tried can succeed at all is proven by taking the rule away.
 func boxedNeighbours(t *testing.T, w *boxedWorld) {
-	for _, s := range boxedServers {
-		w.refusesNeighbours(t, s)
-	}
+	w.refusesNeighbours(t, boxedServers...)
 	rule := w.ssh(t, "s2", "iptables -S DOCKER-USER | grep serverplane-box | sed 's/^-A //'")
 	w.ssh(t, "s2", "iptables -D "+rule)
 	container := w.about(t, "s2").Addresses[0]
 	w.route(t, "s2", container)
 	got := w.ssh(t, "neighbour", "curl -s -m 5 -o /dev/null -w '%{http_code}' http://"+container+":3000/ || true")
-	t.Logf("without the rule, what is sent to the server's loopback is %s", w.knock(t, "s2", w.slotPort(t, "s2"))) // Docker 28 has a rule of its own
+	t.Logf("without the rule, what is sent to the server's loopback is %s", w.ssh(t, "neighbour", w.knocks(t, "s2", w.slotPort(t, "s2")))) // Docker 28 has a rule of its own
 	w.ssh(t, "s2", "iptables -I "+rule)
 	if got != "200" {
 		t.Errorf("without the rule the neighbour gets %s: what is tried here proves nothing", got)
@@ -180,34 +212,47 @@ func (w *boxedWorld) slotPort(t *testing.T, server string) string {
 	return w.ssh(t, server, "docker port sp-box-"+w.live(t)+" 3000/tcp | sed 's/.*://'")
 }
 
-func (w *boxedWorld) refusesNeighbours(t *testing.T, server string) {
+// refusesNeighbours tries every way into the containers of these servers, all at once.
+func (w *boxedWorld) refusesNeighbours(t *testing.T, servers ...string) {
 	t.Helper()
-	address, container := w.servers[server].Addr.String(), w.about(t, server).Addresses[0]
-	port := w.slotPort(t, server)
-	if listens := w.ssh(t, server, "ss -Hltn sport = :"+port+" | awk '{ print $4 }'"); listens != "127.0.0.1:"+port {
-		t.Errorf("%s: the slot's port listens on %s", server, listens)
-	}
-	w.route(t, server, container)
-	for what, try := range map[string]string{
-		"the slot's port": "curl -s -m 3 http://" + address + ":" + port + "/",
-		"by route":        "curl -s -m 3 http://" + container + ":3000/",
-	} {
-		if got := w.ssh(t, "neighbour", "("+try+") >/dev/null 2>&1 && echo reached || echo refused"); got != "refused" {
-			t.Errorf("%s: a neighbour reaches the container: %s", server, what)
+	var tries strings.Builder
+	for _, s := range servers {
+		port := w.slotPort(t, s)
+		if listens := w.ssh(t, s, "ss -Hltn sport = :"+port+" | awk '{ print $4 }'"); listens != "127.0.0.1:"+port {
+			t.Errorf("%s: the slot's port listens on %s", s, listens)
 		}
+		ways := map[string]string{"the slot's port": w.servers[s].Addr.String() + ":" + port, "the slot by route": w.about(t, s).Addresses[0] + ":3000"}
+		if worker := w.worker(t, s); worker != "" {
+			ways["the worker by route"] = worker + ":3000"
+		}
+		for what, place := range ways {
+			address, _, _ := strings.Cut(place, ":")
+			if strings.Contains(what, "route") {
+				fmt.Fprintf(&tries, "ip route replace %s/32 via %s\n", address, w.servers[s].Addr)
+			}
+			fmt.Fprintf(&tries, "{ curl -s -m 3 http://%s/ >/dev/null 2>&1 && echo %q; } &\n", place, s+": "+what)
+		}
+		fmt.Fprintf(&tries, "{ [ $(%s) = refused ] || echo %q; } &\n", w.knocks(t, s, port), s+": its port on loopback")
 	}
-	if got := w.knock(t, server, port); got != "refused" {
-		t.Errorf("%s: a neighbour reaches the container by its port on loopback", server)
+	if reached := w.ssh(t, "neighbour", tries.String()+"wait"); reached != "" {
+		t.Errorf("a neighbour reaches the container: %s", reached)
 	}
 }
 
-// knock sends a server, on the wire, what no route leads there: a connection to its 127.0.0.1. It tells whether that is answered.
-func (w *boxedWorld) knock(t *testing.T, server, port string) string {
+// worker is the address of the worker's container on a server, which listens as the slot's does; empty where there is none.
+func (w *boxedWorld) worker(t *testing.T, server string) string {
+	t.Helper()
+	return w.ssh(t, server, "docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' sp-box_p_mail.1 2>/dev/null || true")
+}
+
+// knocks is a command of the neighbour's that sends a server, on the wire, what no route leads there: a connection to its
+// 127.0.0.1. It tells whether that is answered.
+func (w *boxedWorld) knocks(t *testing.T, server, port string) string {
 	t.Helper()
 	mac := w.ssh(t, server, "cat /sys/class/net/host0/address")
-	out, err := w.servers["neighbour"].SSH(w.ctx, fmt.Sprintf("python3 - %s %s %s", mac, w.servers["neighbour"].Addr, port), strings.NewReader(knock))
+	_, err := w.servers["neighbour"].SSH(w.ctx, "cat >/tmp/knock.py", strings.NewReader(knock))
 	must(t, err)
-	return strings.TrimSpace(out)
+	return fmt.Sprintf("python3 /tmp/knock.py %s %s %s", mac, w.servers["neighbour"].Addr, port)
 }
 
 const knock = `import socket, struct, sys, time
@@ -240,13 +285,14 @@ func boxedRestarts(t *testing.T, w *boxedWorld) {
 	w.eachBoxed(t, "systemctl restart docker && ufw disable >/dev/null && ufw --force enable >/dev/null")
 	for _, s := range boxedServers {
 		w.untilServes(t, s)
-		w.refusesNeighbours(t, s)
 	}
+	w.refusesNeighbours(t, boxedServers...)
+	w.seesDatabase(t)
 	w.eachBoxed(t, "iptables -F DOCKER-USER && systemctl restart sp-box-"+w.live(t))
 	for _, s := range boxedServers {
 		w.untilServes(t, s)
-		w.refusesNeighbours(t, s)
 	}
+	w.refusesNeighbours(t, boxedServers...)
 }
 
 func (w *boxedWorld) untilServes(t *testing.T, server string) {
@@ -258,12 +304,75 @@ func (w *boxedWorld) untilServes(t *testing.T, server string) {
 	w.untilState(t, "box", server, "healthy", time.Minute)
 }
 
+// boxedBeside: the guide's worker and cron entry began with the first deployment; the worker moves to the other server, and is never
+// there twice.
+func boxedBeside(t *testing.T, w *boxedWorld) {
+	p := w.processOfApp(t, "box", "mail")
+	if p.Owner != "s1" || len(p.States) != 1 || p.States[0].State != "running" || p.States[0].Release == "" || p.States[0].Behind {
+		t.Errorf("mail: %+v", p)
+	}
+	if got := w.ssh(t, "s2", "docker ps -a --format '{{.Names}}'"); got != "sp-box-"+w.live(t) {
+		t.Errorf("s2 has the containers %s", got)
+	}
+	const like = `{{json .HostConfig.PortBindings}} {{.HostConfig.Memory}} {{.HostConfig.NetworkMode}} {{.Config.User}}`
+	if got := w.ssh(t, "s1", "docker inspect -f '"+like+"' sp-box_p_mail.1"); got != fmt.Sprintf("{} %d sp-box 65534:65534", 256<<20) {
+		t.Errorf("the worker is a container of %s", got)
+	}
+	const given = `docker inspect -f '{{range .Config.Env}}{{println .}}{{end}}' `
+	slot, worker := w.ssh(t, "s1", given+"sp-box-"+w.live(t)+" | grep -a -v '^PORT=' | sort"), w.ssh(t, "s1", given+"sp-box_p_mail.1 | grep -a -v '^SERVERPLANE_\\(PROCESS\\|INSTANCE\\)=' | sort")
+	if slot != worker || !strings.Contains(worker, needle) {
+		t.Errorf("the slot is given\n%s\nand the worker\n%s", slot, worker)
+	}
+	if got := w.ssh(t, "s1", "systemctl is-active sp-box_c_tick.timer; runuser -u nobody -- ls "+boxedData+" 2>&1 || true"); !strings.HasPrefix(got, "active") || !strings.Contains(got, "Permission denied") {
+		t.Errorf("the clock and what a stranger reads: %s", got)
+	}
+	// A container of somebody else's, on another network of the same server.
+	knock := "docker run --rm --entrypoint /app $(docker image ls -q sp-box | head -1) knock "
+	if got := w.ssh(t, "s1", knock+w.worker(t, "s1")+":3000"); got != "refused" {
+		t.Errorf("another app's container reaches the worker: %s", got)
+	}
+	w.cli(t, "process", "move", "box", "mail", "s2", "--wait")
+	if p := w.processOfApp(t, "box", "mail"); p.Owner != "s2" || p.States[0].State != "running" || p.States[0].Server != "s2" {
+		t.Errorf("after the move: %+v", p)
+	}
+	w.finished(t, "s1", "")
+	said := w.refuse(t, 1, "process", "set", "box", "broken", "--command", "/no-such-program", "--on", "one", "--wait")
+	if !strings.Contains(said, "no-such-program") {
+		t.Errorf("it is not told:\n%s", lastLines(said, 20))
+	}
+	w.cli(t, "process", "remove", "box", "broken", "--wait")
+}
+
+// finished holds that a worker of a release finished what it was at.
+func (w *boxedWorld) finished(t *testing.T, server, release string) {
+	t.Helper()
+	beats := w.beatsIn(t, server, boxedData+"beats")
+	if !slices.ContainsFunc(beats, func(b beat) bool { return b.word == "end" && (release == "" || b.release == release) }) {
+		t.Errorf("%s: what the worker was at was not finished", server)
+	}
+}
+
+// boxedAgain needs an image with a shell for a run-once command. There is no registry here: one is made of the primary's own programs,
+// and its name is taken away again, so that it goes with the last image made of it. The other server never has it: it builds nothing.
 func boxedAgain(t *testing.T, w *boxedWorld) {
+	w.ssh(t, "s1", `set -- /bin/sh /bin/cat; mkdir /tmp/shell; cp -L --parents "$@" $(ldd "$@" | grep -o '/[^ :]*\.so[^ ]*' | sort -u) /tmp/shell; chmod -R u=rwX,go=rX /tmp/shell; tar -C /tmp/shell -c . | docker import - shell >/dev/null; rm -r /tmp/shell`)
+	w.cli(t, "run", "log", w.database, "--follow")
 	visitors := lab.Visit(w.entry("s1"), 20*time.Millisecond)
-	must(t, w.box.Write("NEWS", "a change"))
-	_, err := w.box.Commit("a change")
-	must(t, err)
+	first := w.processOfApp(t, "box", "mail").States[0].Release
+	w.commit(t, "Dockerfile", strings.Replace(scratchFile(t), "scratch", "shell", 1))
+	w.cli(t, "app", "set", "box", "--run-once", `echo "once on $SERVERPLANE_SERVER, $(cat /proc/self/status | while read -r key value rest; do [ "$key" != Uid: ] || echo "user $value"; done)"`)
 	w.cli(t, "deploy", "box", "--wait")
+	if said := w.ssh(t, "s1", "cat /home/sp_box/logs/run-*.log"); !strings.Contains(said, "once on s1, user 65534") {
+		t.Errorf("the run-once command said:\n%s", said)
+	}
+	if logs := w.ssh(t, "s2", "ls /home/sp_box/logs | grep run- || true"); logs != "" {
+		t.Errorf("it ran on s2 as well: %s", logs)
+	}
+	if got := w.processOfApp(t, "box", "mail").States[0]; got.Release == first || got.State != "running" || got.Behind {
+		t.Errorf("after the deployment mail is %+v", got)
+	}
+	w.finished(t, "s2", first)
+	w.oneImage(t)
 	w.cli(t, "env", "set", "box", "APP_VERSION=2")
 	w.cli(t, "env", "apply", "box", "--wait")
 	for _, s := range boxedServers {
@@ -273,64 +382,55 @@ func boxedAgain(t *testing.T, w *boxedWorld) {
 	}
 	w.cli(t, "deployment", "rollback", "box", "--wait")
 	noneLost(t, visitors.Stop())
-	for _, s := range boxedServers {
-		if running := w.ssh(t, s, "docker ps -a --format '{{.Names}}'"); running != "sp-box-"+w.live(t) {
-			t.Errorf("%s has the containers %s", s, running)
-		}
-	}
+	w.onlyLive(t)
+	w.ssh(t, "s1", "docker image rm shell >/dev/null")
+	w.cli(t, "app", "set", "box", "--option", "build=each") // counts from the next deployment
 }
 
-// boxedOnce needs an image with a shell. There is no registry here: one is made of the servers' own programs, and its name is taken
-// away again, so that it goes with the last image made of it.
-func boxedOnce(t *testing.T, w *boxedWorld) {
-	w.eachBoxed(t, `set -- /bin/sh /bin/cat; mkdir /tmp/shell; cp -L --parents "$@" $(ldd "$@" | grep -o '/[^ :]*\.so[^ ]*' | sort -u) /tmp/shell; chmod -R u=rwX,go=rX /tmp/shell; tar -C /tmp/shell -c . | docker import - shell >/dev/null; rm -r /tmp/shell`)
-	must(t, w.box.Write("Dockerfile", strings.Replace(scratchFile, "scratch", "shell", 1)))
-	_, err := w.box.Commit("with a shell")
+// commit changes one file of the app.
+func (w *boxedWorld) commit(t *testing.T, file, text string) {
+	t.Helper()
+	must(t, w.box.Write(file, text))
+	_, err := w.box.Commit("changed " + file)
 	must(t, err)
-	w.cli(t, "app", "set", "box", "--run-once", `echo "once on $SERVERPLANE_SERVER, $(cat /proc/self/status | while read -r key value rest; do [ "$key" != Uid: ] || echo "user $value"; done)"`)
-	w.cli(t, "deploy", "box", "--wait")
-	if said := w.ssh(t, "s1", "cat /home/sp_box/logs/run-*.log"); !strings.Contains(said, "once on s1, user 65534") {
-		t.Errorf("the run-once command said:\n%s", said)
-	}
-	if logs := w.ssh(t, "s2", "ls /home/sp_box/logs | grep run- || true"); logs != "" {
-		t.Errorf("it ran on s2 as well: %s", logs)
-	}
-	w.cli(t, "app", "set", "box", "--run-once", "exit 3")
-	must(t, w.box.Write("NEWS", "one more"))
-	_, err = w.box.Commit("one more")
-	must(t, err)
-	if said := w.refuse(t, 1, "deploy", "box", "--wait"); !strings.Contains(said, "the run-once command failed with exit status 3") {
-		t.Errorf("it is not told:\n%s", lastLines(said, 30))
-	}
-	for _, s := range boxedServers {
-		if running := w.ssh(t, s, "docker ps -a --format '{{.Names}}'"); running != "sp-box-"+w.live(t) {
-			t.Errorf("%s has the containers %s", s, running)
+}
+
+// onlyLive holds that no other container is left than those of the live slots and of what runs beside them.
+func (w *boxedWorld) onlyLive(t *testing.T) {
+	t.Helper()
+	live := "sp-box-" + w.live(t)
+	for server, want := range map[string]string{"s1": live, "s2": live + "\nsp-box_p_mail.1"} {
+		if got := w.ssh(t, server, "docker ps -a --format '{{.Names}}' | grep -vx 'sp-box_c_tick.1' | sort"); got != want {
+			t.Errorf("%s has the containers %s", server, got)
 		}
 	}
-	w.cli(t, "app", "set", "box", "--run-once", "")
-	w.eachBoxed(t, "docker image rm shell >/dev/null")
 }
 
 // standing is what Docker has of anybody's on a server.
 func (w *boxedWorld) standing(t *testing.T, server string) string {
 	t.Helper()
-	return w.ssh(t, server, "docker ps -aq; docker image ls -aq | sort -u; docker network ls -q | sort; docker volume ls -q; iptables -S DOCKER-USER")
+	return w.ssh(t, server, "docker ps -a --format '{{.ID}} {{.Names}}' | grep -v sp-box_c_tick; docker image ls -aq | sort -u; docker network ls -q | sort; docker volume ls -q; iptables -S DOCKER-USER")
 }
 
 func boxedBroken(t *testing.T, w *boxedWorld) {
 	for _, c := range []struct{ file, want string }{
+		{"", "there is no Dockerfile in the repository"},
 		{"FROM scratch\nCOPY app /app\nCOPY no-such-file /x\n", "no-such-file"},
 		{"FROM scratch\nCOPY app /app\nENTRYPOINT [\"/no-such-program\"]\n", "no-such-program"},
 		{"FROM scratch\nCOPY app /app\nENV LISTEN=0.0.0.0:4000\nENTRYPOINT [\"/app\"]\n", "listens on 4000 instead of $PORT (3000); --option port=4000 tells so"},
 		{"FROM scratch\nCOPY app /app\nENV LISTEN=127.0.0.1:3000\nENTRYPOINT [\"/app\"]\n", "127.0.0.1 only"},
+		{scratchFile(t), "the run-once command failed"}, // in an image without a shell
 	} {
 		before := map[string]string{}
 		for _, s := range boxedServers {
 			before[s] = w.standing(t, s)
 		}
-		must(t, w.box.Write("Dockerfile", c.file))
-		_, err := w.box.Commit("broken on purpose")
-		must(t, err)
+		if c.file == "" {
+			must(t, os.Remove(filepath.Join(w.box.Dir, "Dockerfile")))
+			w.commit(t, "NEWS", "without a Dockerfile")
+		} else {
+			w.commit(t, "Dockerfile", c.file)
+		}
 		if said := w.refuse(t, 1, "deploy", "box", "--wait"); !strings.Contains(said, c.want) {
 			t.Errorf("%q is not told:\n%s", c.want, lastLines(said, 40))
 		}
@@ -339,19 +439,18 @@ func boxedBroken(t *testing.T, w *boxedWorld) {
 				t.Errorf("%s: %+v", s, about)
 			}
 			// One that was built and did not start goes with its release.
-			if after := w.standing(t, s); strings.Contains(c.file, "COPY no-such-file") && after != before[s] {
+			built := strings.Contains(c.file, "ENTRYPOINT")
+			if after := w.standing(t, s); !built && after != before[s] {
 				t.Errorf("%s has\n%s\nbefore it had\n%s", s, after, before[s])
 			}
 		}
 	}
-	must(t, w.box.Write("Dockerfile", scratchFile))
-	_, err := w.box.Commit("mended")
-	must(t, err)
+	w.onlyLive(t)
+	w.cli(t, "app", "set", "box", "--run-once", "")
 	for want, args := range map[string][]string{
-		"has no start command": {"app", "set", "box", "--start", "/app"},
-		"memory must be 16m":   {"app", "set", "box", "--option", "memory=1k"},
-		`no option "shared"`:   {"app", "set", "box", "--option", "shared=uploads"},
-		"has no process":       {"process", "set", "box", "mail", "--command", "/app", "--on", "one"},
+		"has no start command":                {"app", "set", "box", "--start", "/app"},
+		"memory must be 16m":                  {"app", "set", "box", "--option", "memory=1k"},
+		"absolute paths inside the container": {"app", "set", "box", "--option", "shared=uploads"},
 	} {
 		if said := w.refuse(t, 1, args...); !strings.Contains(said, want) {
 			t.Errorf("%q is not told: %s", want, said)
@@ -359,14 +458,18 @@ func boxedBroken(t *testing.T, w *boxedWorld) {
 	}
 }
 
+// boxedRetired: releases that were built and never served go with the next one that does.
 func boxedRetired(t *testing.T, w *boxedWorld) {
-	for range 5 {
-		w.cli(t, "deploy", "box", "--rebuild", "--wait")
+	const list = "docker image ls --format '{{.Tag}}' sp-box | sort"
+	before := w.ssh(t, "s1", list)
+	w.cli(t, "deploy", "box", "--rebuild", "--wait")
+	if one, other := w.imageOf(t, "s1"), w.imageOf(t, "s2"); one == other {
+		t.Errorf("both servers run image %s, though each was to build one", one)
 	}
 	for _, s := range boxedServers {
 		releases := w.ssh(t, s, "ls /home/sp_box/releases | sort")
-		images := w.ssh(t, s, "docker image ls --format '{{.Tag}}' sp-box | sort")
-		if images != releases || strings.Count(images, "\n") != 4 {
+		images := w.ssh(t, s, list)
+		if images != releases || strings.Count(images, "\n") > 4 || strings.Count(images, "\n") >= strings.Count(before, "\n") {
 			t.Errorf("%s has the images\n%s\nand the releases\n%s", s, images, releases)
 		}
 	}
@@ -377,25 +480,61 @@ func boxedPowerCut(t *testing.T, w *boxedWorld) {
 	must(t, w.servers["s2"].Boot(w.ctx))
 	w.untilServer(t, "s2", "ready")
 	w.untilServes(t, "s2")
+	until(t, time.Minute, "the worker runs again", func() (bool, string) { address := w.worker(t, "s2"); return address != "", address })
 	w.refusesNeighbours(t, "s2")
 }
 
 func boxedRemoved(t *testing.T, w *boxedWorld) {
+	w.neverTwoIn(t, boxedData+"beats", boxedServers...)
+	w.ticked(t)
+	w.cli(t, "db", "remove", "boxdb", "--yes", "--wait")
+	w.cli(t, "process", "move", "box", "mail", "s1", "--wait")
 	w.cli(t, "backend", "remove", "box", "s2", "--wait")
 	w.boxGone(t, "s2")
+	w.cli(t, "deploy", "box", "--rebuild", "--wait")
 	w.untilServes(t, "s1")
+	if door := w.ssh(t, "s1", "iptables-save | grep 'dport 5432.*serverplane-box\\|serverplane-box.*dport 5432' || true"); door != "" {
+		t.Errorf("the door to the database that is gone is still there: %s", door)
+	}
 	w.cli(t, "app", "remove", "box", "--yes", "--wait")
 	w.boxGone(t, "s1")
+}
+
+// ticked holds that the cron entry ran by the clock, on its owner alone, never twice in a minute.
+func (w *boxedWorld) ticked(t *testing.T) {
+	t.Helper()
+	if elsewhere := w.ssh(t, "s2", "cat "+boxedData+"ticks 2>/dev/null || true"); elsewhere != "" {
+		t.Errorf("the cron entry ran on s2: %s", elsewhere)
+	}
+	ran := map[int64]int{}
+	for _, b := range w.beatsIn(t, "s1", boxedData+"ticks") {
+		if ran[b.at/60_000]++; ran[b.at/60_000] > 1 || b.word != "s1" {
+			t.Errorf("the cron entry ran once more in its minute: %+v", b)
+		}
+	}
+	t.Logf("the cron entry ran in %d minutes", len(ran))
+	if len(ran) < 2 {
+		t.Errorf("the cron entry ran in %d minutes", len(ran))
+	}
 }
 
 // boxedDatabase is an app with a database on its primary: from the container there it leads through a door to the primary's loopback,
 // from a backend's the usual way. Nothing else of the primary's loopback is reached by that.
 func boxedDatabase(t *testing.T, w *boxedWorld) {
-	w.cli(t, "app", "create", "box", "--server", "s1", "--repo", w.box.URL(), "--option", "drain=1s", "--no-deploy")
-	w.cli(t, "db", "create", "boxdb", "--app", "box", "--engine", "postgresql", "--wait")
-	w.cli(t, "deploy", "box", "--wait")
-	w.cli(t, "lb", "enable", "box", "--yes", "--wait")
-	w.cli(t, "backend", "add", "box", "s2", "--wait")
+	w.seesDatabase(t)
+	inside := `nsenter --net=/proc/$(docker inspect -f '{{.State.Pid}}' sp-box-` + w.live(t) + `)/ns/net `
+	private := w.servers["s1"].Addr.String()
+	if got := w.ssh(t, "s1", inside+"nc -z -w 3 "+private+" 5432 && echo reached || echo refused"); got != "reached" {
+		t.Errorf("the door is %s", got)
+	}
+	// 20000 is what Nginx says on the primary's loopback which configuration it runs.
+	if got := w.ssh(t, "s1", inside+"nc -z -w 3 "+private+" 20000 && echo reached || echo refused"); got != "refused" {
+		t.Error("a container reaches another service of the primary's loopback")
+	}
+}
+
+func (w *boxedWorld) seesDatabase(t *testing.T) {
+	t.Helper()
 	for server, from := range map[string]string{"s1": "127.0.0.1", "s2": w.servers["s2"].Addr.String()} {
 		var seen struct {
 			Role, From string
@@ -406,33 +545,14 @@ func boxedDatabase(t *testing.T, w *boxedWorld) {
 			t.Errorf("from %s: %s", server, got)
 		}
 	}
-	inside := `nsenter --net=/proc/$(docker inspect -f '{{.State.Pid}}' sp-box-` + w.live(t) + `)/ns/net `
-	private := w.servers["s1"].Addr.String()
-	if got := w.ssh(t, "s1", inside+"nc -z -w 3 "+private+" 5432 && echo reached || echo refused"); got != "reached" {
-		t.Errorf("the door is %s", got)
-	}
-	// 20000 is what Nginx says on the primary's loopback which configuration it runs.
-	if got := w.ssh(t, "s1", inside+"nc -z -w 3 "+private+" 20000 && echo reached || echo refused"); got != "refused" {
-		t.Error("a container reaches another service of the primary's loopback")
-	}
-	w.eachBoxed(t, "systemctl restart docker")
-	w.untilServes(t, "s1")
-	if got := w.ssh(t, "s1", "curl -s -m 20 http://"+w.backend(t, "box", "s1").Address+"/db"); !strings.Contains(got, "127.0.0.1") {
-		t.Errorf("after Docker was restarted: %s", got)
-	}
-	w.cli(t, "backend", "remove", "box", "s2", "--wait")
-	w.boxGone(t, "s2")
-	w.cli(t, "db", "remove", "boxdb", "--yes", "--wait")
-	w.cli(t, "app", "remove", "box", "--yes", "--wait")
-	w.boxGone(t, "s1")
 }
 
 // boxGone holds that a server has nothing of the app any more, and Docker nothing of anybody's but its own networks.
 func (w *boxedWorld) boxGone(t *testing.T, server string) {
 	t.Helper()
-	left := w.ssh(t, server, `ls -d /home/sp_box /etc/serverplane/apps/box /etc/systemd/system/sp-box-* /etc/nginx/conf.d/sp-box.conf /var/lib/serverplane/apps/box.json /var/lib/serverplane/image-box 2>/dev/null
+	left := w.ssh(t, server, `ls -d /home/sp_box /etc/serverplane/apps/box /run/serverplane/box.* /etc/systemd/system/sp-box* /etc/systemd/system/*.wants/sp-box* /etc/nginx/conf.d/sp-box.conf /var/lib/serverplane/apps/box.json /var/lib/serverplane/image-box 2>/dev/null
 docker ps -aq; docker image ls -aq; docker volume ls -q; docker network ls --format '{{.Name}}' | grep -vx 'bridge\|host\|none'
-iptables-save | grep -i 'serverplane-box\|sp-'; ip -o link | grep ': sp-'; id sp_box 2>/dev/null; true`)
+iptables-save | grep -i 'serverplane-box\|sp-'; ip -o link | grep ': sp-'; id sp_box 2>/dev/null; systemctl list-units --all --plain --no-legend 'sp-box*'; true`)
 	if left != "" {
 		t.Errorf("left on %s: %s", server, left)
 	}

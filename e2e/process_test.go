@@ -218,8 +218,15 @@ type beat struct {
 
 func (w *world) beats(t *testing.T, server string) []beat {
 	t.Helper()
+	return w.beatsIn(t, server, webBeats)
+}
+
+const webBeats = "/home/sp_web/shared/storage/beats"
+
+func (w *world) beatsIn(t *testing.T, server, file string) []beat {
+	t.Helper()
 	var all []beat
-	for line := range strings.Lines(w.ssh(t, server, "cat /home/sp_web/shared/storage/beats 2>/dev/null || true")) {
+	for line := range strings.Lines(w.ssh(t, server, "cat "+file+" 2>/dev/null || true")) {
 		f := strings.Fields(line)
 		if len(f) != 4 {
 			continue // the power went while it was written
@@ -234,6 +241,11 @@ func (w *world) beats(t *testing.T, server string) []beat {
 // neverTwo holds that the worker's lives, on all servers, do not overlap.
 func (w *world) neverTwo(t *testing.T, servers ...string) {
 	t.Helper()
+	w.neverTwoIn(t, webBeats, servers...)
+}
+
+func (w *world) neverTwoIn(t *testing.T, file string, servers ...string) {
+	t.Helper()
 	type life struct {
 		who         string
 		first, last int64
@@ -241,7 +253,7 @@ func (w *world) neverTwo(t *testing.T, servers ...string) {
 	lives := map[string]life{}
 	for _, s := range servers {
 		begun := ""
-		for _, b := range w.beats(t, s) {
+		for _, b := range w.beatsIn(t, s, file) {
 			if b.word == "begin" {
 				begun = fmt.Sprintf("%s %s %d", s, b.pid, b.at)
 				lives[begun] = life{begun, b.at, b.at}

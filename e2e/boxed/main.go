@@ -16,14 +16,77 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
 
 func main() {
-	if err := serve(); err != nil {
+	do := serve
+	switch {
+	case len(os.Args) > 1 && os.Args[1] == "work":
+		do = work
+	case len(os.Args) > 1 && os.Args[1] == "tick":
+		do = tick
+	case len(os.Args) > 2 && os.Args[1] == "knock":
+		do = knock
+	}
+	if err := do(); err != nil {
 		log.Fatal(err)
 	}
+}
+
+// work says ten times a second that it runs, and needs a while to finish what it is at. It listens like the slot does, where nobody
+// is to reach it.
+func work() error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	go func() { _ = http.ListenAndServe(":3000", pages()) }()
+	beat := time.NewTicker(100 * time.Millisecond)
+	defer beat.Stop()
+	word := "begin"
+	for {
+		if err := note("beats", word); err != nil {
+			return err
+		}
+		word = "beat"
+		select {
+		case <-beat.C:
+		case <-ctx.Done():
+			return finish()
+		}
+	}
+}
+
+func finish() error {
+	if err := note("beats", "term"); err != nil {
+		return err
+	}
+	<-time.After(time.Second) // a piece of work
+	return note("beats", "end")
+}
+
+func tick() error { return note("ticks", os.Getenv("SERVERPLANE_SERVER")) }
+
+// knock tells whether a stranger's container reaches an address.
+func knock() error {
+	conn, err := net.DialTimeout("tcp", os.Args[2], 2*time.Second)
+	if err != nil {
+		_, err = fmt.Println("refused")
+		return err
+	}
+	_, err = fmt.Println("reached")
+	return errors.Join(err, conn.Close())
+}
+
+// note adds a line to a file in the shared path.
+func note(file, word string) error {
+	f, err := os.OpenFile("/data/"+file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(f, os.Getpid(), time.Now().UnixMilli(), os.Getenv("SERVERPLANE_RELEASE"), word)
+	return errors.Join(err, f.Close())
 }
 
 func serve() error {

@@ -44,6 +44,8 @@ type Spec struct {
 	Name string
 	// Suite is the Debian release, "bookworm" if empty. Not for clones: they are what their snapshot is.
 	Suite string
+	// Bare leaves out the fleet's packages.
+	Bare bool
 	// From makes the server a clone of a snapshot of the same fleet.
 	From *Snapshot
 	// KeepIdentity leaves a clone the host keys and machine id of its original, as careless cloning does; else new ones.
@@ -203,7 +205,7 @@ func (f *Fleet) layers(ctx context.Context, spec Spec) ([]string, error) {
 		if spec.Suite == "" {
 			spec.Suite = "bookworm"
 		}
-		return f.fresh(ctx, spec.Suite)
+		return f.fresh(ctx, spec)
 	}
 	if spec.From.fleet != f {
 		return nil, errors.New("the snapshot is of another fleet")
@@ -212,12 +214,12 @@ func (f *Fleet) layers(ctx context.Context, spec Spec) ([]string, error) {
 }
 
 // fresh returns the layers of a server that nobody has touched.
-func (f *Fleet) fresh(ctx context.Context, suite string) ([]string, error) {
-	base, err := f.base(ctx, suite)
-	if err != nil || len(f.config.Packages) == 0 {
+func (f *Fleet) fresh(ctx context.Context, spec Spec) ([]string, error) {
+	base, err := f.base(ctx, spec.Suite)
+	if err != nil || len(f.config.Packages) == 0 || spec.Bare {
 		return []string{base}, err
 	}
-	equipment, err := f.equipment(ctx, suite, base)
+	equipment, err := f.equipment(ctx, spec.Suite, base)
 	return []string{equipment, base}, err
 }
 

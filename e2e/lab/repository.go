@@ -20,6 +20,9 @@ func NewRepository(dir, example string) (*Repository, error) {
 	if _, err := r.git("init", "--quiet", "--initial-branch", "main"); err != nil {
 		return nil, err
 	}
+	if _, err := r.git("config", "core.compression", "0"); err != nil { // it does not live long enough to be worth the time
+		return nil, err
+	}
 	_, err := r.Commit("the example app")
 	return r, err
 }

@@ -30,7 +30,7 @@ type appFlags struct {
 func (f *appFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.branch, "branch", "", "branch to deploy (default main)")
 	fs.StringVar(&f.repository, "repo", "", "address of its Git repository")
-	fs.StringArrayVar(&f.options, "option", nil, "K=V of its kind; may be repeated; app set K= takes it back to its default")
+	fs.StringArrayVar(&f.options, "option", nil, "K=V of its kind; may be repeated; app set K= takes it back to its default; shared=PATHS outlive releases on each server, not shared between servers")
 	fs.StringArrayVar(&f.domains, "domain", nil, "name visitors use; may be repeated, the first is the main one")
 	fs.StringArrayVar(&f.build, "build", nil, "shell line that builds; may be repeated")
 	fs.StringVar(&f.start, "start", "", "shell line that starts the app")
@@ -84,13 +84,10 @@ func (sh *shell) propose(cmd *cobra.Command, w *client.AppWish) error {
 	for _, line := range p.Evidence {
 		sh.say("  %s", line)
 	}
-	for _, name := range slices.Sorted(maps.Keys(p.Options)) {
-		sh.say("  option %s=%s", name, p.Options[name])
+	sh.sayHow(p)
+	if len(p.Others) > 0 {
+		sh.say("It might be of another kind, which --kind would say: %s", strings.Join(p.Others, "; "))
 	}
-	for _, line := range p.Build {
-		sh.say("  build: %s", line)
-	}
-	sh.say("  start: %s", cmp.Or(p.Start, "as this kind starts by itself"))
 	if sh.IsTerminal {
 		answer, err := sh.ask("Create it like that? yes or no: ")
 		if err != nil {
@@ -100,8 +97,23 @@ func (sh *shell) propose(cmd *cobra.Command, w *client.AppWish) error {
 			return fmt.Errorf("nothing was created; --kind names another kind: %w", errCancelled)
 		}
 	}
-	w.Kind, w.Options = p.Kind, p.Options
+	w.Kind, w.Options, w.Build = p.Kind, p.Options, p.Build
 	return nil
+}
+
+// sayHow tells by what an app would be built and run.
+func (sh *shell) sayHow(p client.Proposal) {
+	for _, name := range slices.Sorted(maps.Keys(p.Options)) {
+		sh.say("  option %s=%s", name, p.Options[name])
+	}
+	for _, line := range p.Build {
+		sh.say("  build: %s", line)
+	}
+	sh.say("  start: %s", cmp.Or(p.Start, "as this kind starts by itself"))
+	for _, line := range p.RunOnce {
+		sh.say("  once for each deployment: %s", line)
+	}
+	sh.say("  health path: %s", p.HealthPath)
 }
 
 // kinds names those there are.

@@ -35,6 +35,34 @@ func TestSecretsOfAKind(t *testing.T) {
 	}
 }
 
+// WordPress's salts are made once for all servers; unequal ones would sign visitors out on that backend.
+func TestSaltsOfWordPress(t *testing.T) {
+	p := newPanel(t)
+	p.ready(1)
+	wish := wishedApp("blog", "blog.example.com")
+	wish.Kind, wish.Spec = plane.KindWordPress, plane.Spec{Options: map[string]string{"core": "debian"}}
+	if _, _, err := p.CreateApp(t.Context(), ann, wish); err != nil {
+		t.Fatal(err)
+	}
+	first, err := p.Variables(t.Context(), ann, "blog", true)
+	if err != nil || len(first) != 8 {
+		t.Fatalf("%d variables, %v", len(first), err)
+	}
+	values := map[string]bool{}
+	for _, v := range first {
+		if len(v.Value) < 64 || values[v.Value] || !strings.HasSuffix(v.Name, "_KEY") && !strings.HasSuffix(v.Name, "_SALT") {
+			t.Errorf("%s is %q", v.Name, v.Value)
+		}
+		values[v.Value] = true
+	}
+	if _, err := p.ChangeApp(t.Context(), ann, "blog", control.AppChange{Options: map[string]string{"core": "repository"}}); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := p.Variables(t.Context(), ann, "blog", true); err != nil || len(again) != 8 || again[0].Value != first[0].Value {
+		t.Errorf("a change of the app made others: %+v, %v", again, err)
+	}
+}
+
 // A kind that a test brings along is created like any other.
 func TestCreateAnEighthKind(t *testing.T) {
 	p := newPanel(t)

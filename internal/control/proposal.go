@@ -11,6 +11,9 @@ import (
 // lookLimit is how long a person waits for a look at a repository.
 const lookLimit = 60 * time.Second
 
+// Kinds are those an app can be of.
+func (c *Control) Kinds() []plane.Definition { return c.kinds.All() }
+
 // ProposeKind looks at a repository and proposes of which kind an app of it would be, with the evidence.
 // Nothing is kept.
 func (c *Control) ProposeKind(ctx context.Context, _ plane.Actor, w AppWish) (plane.Proposal, error) {
@@ -27,7 +30,7 @@ func (c *Control) ProposeKind(ctx context.Context, _ plane.Actor, w AppWish) (pl
 	paths, texts, err := c.sources.Look(ctx, w.Repository, branch, plane.LooksInside)
 	if err != nil {
 		return plane.Proposal{}, plane.Invalid("repository", "could not be looked at: "+err.Error(),
-			"say the app's kind; a private repository can be read once it has the app's deploy key")
+			"say the app's kind; a private repository can be read once the app is there and the Git host has its deploy key")
 	}
-	return c.kinds.Propose(plane.Files{Paths: paths, Texts: texts}.In(w.Spec.Root), w.Spec)
+	return c.kinds.Propose(plane.Files{Paths: paths, Texts: texts}, w.Spec)
 }

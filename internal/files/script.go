@@ -12,7 +12,7 @@ const maxCommand = 100 << 10
 // Script gives a /bin/sh script that carries out a person's own shell lines one after the other,
 // each by its own `/bin/sh -ec`: a `cd` or an unclosed quote in one does not reach the next. Each
 // is announced on standard output as "+ line"; the first that fails ends the script with its exit
-// code. No commands give a script that succeeds. What the lines say is not ours to judge; only
+// code, its first line being the last thing said, as "! failed: line". No commands give a script that succeeds. What the lines say is not ours to judge; only
 // NUL, a blank line and more than 100 KiB are refused.
 func Script(commands []string) ([]byte, error) { return BuildScript(nil, commands, nil) }
 
@@ -20,6 +20,9 @@ func Script(commands []string) ([]byte, error) { return BuildScript(nil, command
 func BuildScript(before, own, after []string) ([]byte, error) {
 	var out strings.Builder
 	out.WriteString("#!/bin/sh\n# Written by ServerPlane; changes made by hand are replaced.\nset -e\n")
+	if len(own) > 0 {
+		out.WriteString("failed() { status=$?; printf '\\n! failed: %s\\n' \"$1\"; exit \"$status\"; }\n")
+	}
 	for _, part := range []struct {
 		field    string
 		commands []string
@@ -29,13 +32,19 @@ func BuildScript(before, own, after []string) ([]byte, error) {
 			if err := checkCommand(fmt.Sprintf("%s[%d]", part.field, i), c); err != nil {
 				return nil, err
 			}
-			if part.announce {
-				fmt.Fprintf(&out, "printf '+ %%s\\n' %s\n", quote(c))
+			if !part.announce {
+				fmt.Fprintf(&out, "/bin/sh -ec %s\n", quote(c))
+				continue
 			}
-			fmt.Fprintf(&out, "/bin/sh -ec %s\n", quote(c))
+			fmt.Fprintf(&out, "printf '+ %%s\\n' %[1]s\n/bin/sh -ec %[1]s || failed %[2]s\n", quote(c), quote(firstLine(c)))
 		}
 	}
 	return []byte(out.String()), nil
+}
+
+func firstLine(command string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(command), "\n")
+	return line
 }
 
 // StartScript gives the script of a slot's process. Where the line is plainly one command, the

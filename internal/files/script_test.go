@@ -35,8 +35,8 @@ func TestScriptCarriesOutLinesOneByOne(t *testing.T) {
 	}{
 		{"nothing", nil, "", 0},
 		{"two lines", []string{"echo one", "echo two"}, "+ echo one\none\n+ echo two\ntwo\n", 0},
-		{"the first failure ends it", []string{"echo one", "exit 7", "echo never"}, "+ echo one\none\n+ exit 7\n", 7},
-		{"a failure inside a line", []string{"false\necho never"}, "+ false\necho never\n", 1},
+		{"the first failure ends it", []string{"echo one", "exit 7", "echo never"}, "+ echo one\none\n+ exit 7\n\n! failed: exit 7\n", 7},
+		{"a failure inside a line", []string{"false\necho never"}, "+ false\necho never\n\n! failed: false\n", 1},
 		{"quotes of all kinds", []string{`echo 'a b' "c  d" \'`}, "+ echo 'a b' \"c  d\" \\'\na b c  d '\n", 0},
 		{"percent and backslash are shown as they are", []string{`echo %s '\n' | cat`}, "+ echo %s '\\n' | cat\n%s \n\n", 0},
 		{"a folder does not stay", []string{"mkdir x && cd x", "ls"}, "+ mkdir x && cd x\n+ ls\nx\n", 0},

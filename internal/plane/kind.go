@@ -45,6 +45,14 @@ type Definition struct {
 	Shared func(options map[string]string) []string
 	// Path lists folders in front of PATH, while building and running.
 	Path func(Place) []string
+	// Tools are programs that a slot has of its own, by name, as shell text; they come before any other of that name.
+	Tools func(Place) map[string]string
+	// Carries is a command that prints, as the app's user, what a release got from its server and all backends must have
+	// alike; nil, or no words: nothing.
+	Carries func(Place) []string
+	// Cautions is a command that prints, as the app's user on the primary, what to know before another server serves the app, a
+	// line each; nil: nothing.
+	Cautions func(Place) []string
 	// Variables are given to builds and processes, Running to processes only, unless the app sets them.
 	Variables, Running func(Place) map[string]string
 	// NotInBuild are variables that no build sees, whoever set them.
@@ -90,6 +98,7 @@ type Container struct {
 	Dockerfile string // file inside the folder where commands run
 	Port       int    // the one that is listened on inside
 	Memory     int    // limit in MiB; 0: none
+	Once       bool   // the image is built on the primary alone, and shipped to the other backends
 }
 
 // Runtime is what a kind needs on a server.
@@ -100,6 +109,7 @@ type Runtime struct {
 	Asked    []string // command that prints the version
 	Name     string   // for a person, before the version
 	Version  string   // wished of the role; empty: Debian's own
+	Choice   string   // Debian package that every version has of its own, with %s for the version; empty: packages hold for any
 }
 
 // Option is one of a kind's own settings.
@@ -183,14 +193,26 @@ func (d Definition) checkBelowRoot(s Spec) error {
 	return nil
 }
 
-func (d Definition) checkOptions(given map[string]string) error {
-	known := append(slices.Clone(d.Options), drainOption(), timezoneOption(), switchingOption()) // a kind's own rule comes first
-	if d.Container == nil {                                                                      // a container's shared paths are its own option
-		known = append(known, sharedOption())
+// AllOptions lists the kind's own, and those that every kind has.
+func (d Definition) AllOptions() []Option {
+	general := []Option{drainOption(), timezoneOption(), switchingOption()}
+	if d.Container == nil { // a container's shared paths are its own option
+		general = append(general, sharedOption())
 	}
 	if d.Container == nil && d.Web == nil {
-		known = append(known, fixedPortOption())
+		general = append(general, fixedPortOption())
 	}
+	all := slices.Clone(d.Options) // a kind's own rule comes first
+	for _, o := range general {
+		if !slices.ContainsFunc(d.Options, func(own Option) bool { return own.Name == o.Name }) {
+			all = append(all, o)
+		}
+	}
+	return all
+}
+
+func (d Definition) checkOptions(given map[string]string) error {
+	known := d.AllOptions()
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		at := slices.IndexFunc(known, func(o Option) bool { return o.Name == name })
 		if at < 0 {
@@ -221,6 +243,11 @@ func (d Definition) SharedPaths(options map[string]string) []string {
 	paths := d.Shared(options)
 	slices.Sort(paths)
 	return slices.Compact(paths)
+}
+
+// BuiltOnce tells whether the backends are given what was built on the primary.
+func (d Definition) BuiltOnce(options map[string]string) bool {
+	return d.Container != nil && d.Container(Place{Options: options}).Once
 }
 
 // checkDocumentRoot holds that what visitors get is of the release: a shared

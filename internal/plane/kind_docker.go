@@ -20,9 +20,13 @@ func docker() Definition {
 		Container: func(p Place) Container {
 			return Container{
 				Dockerfile: optionText(p.Options, "dockerfile", "Dockerfile"), Port: number(p.Options, "port", defaultContainerPort), Memory: mebibytes(p.Options["memory"]),
+				Once: p.Options["build"] == "once",
 			}
 		},
 		Options: []Option{
+			{Name: "build", Default: "each", Rule: "must be each (every backend builds its own image) or once (the primary builds it for all)", Accepts: func(s string) bool {
+				return s == "each" || s == "once"
+			}},
 			{Name: "dockerfile", Default: "Dockerfile", Rule: "must be a file inside the repository: letters, digits, ., _ and - between slashes", Accepts: isFolder},
 			numberOption("port", defaultContainerPort, 1, 65535),
 			{Name: "memory", Default: "no limit", Rule: "must be 16m to 1024g, for example 512m or 2g", Accepts: func(s string) bool { return mebibytes(s) > 0 }},

@@ -9,7 +9,14 @@ func laravel() Definition {
 	d := php()
 	d.Kind, d.Label = KindLaravel, "Laravel"
 	d.RunOnce = []string{"php artisan migrate --force"}
-	d.Options = phpOptions("shared")
+	d.Options = append(phpOptions("shared"), switchOption(optionNodeJS))
+	d.Runtime = func(options map[string]string) Runtime {
+		r := phpRuntime(options)
+		if options[optionNodeJS] == "true" {
+			r.Packages = append(r.Packages, nodejs().Runtime(nil).Packages...)
+		}
+		return r
+	}
 	d.Launch = func(p Place) string { return launchFPM(p, laravelCaches) }
 	d.Web = func(p Place) Web { return Web{Root: p.Folder + "/public", PHP: true} }
 	d.Shared = func(options map[string]string) []string {
@@ -36,6 +43,10 @@ func laravel() Definition {
 		found := seen(f, 80, "artisan", "Laravel's command line")
 		if found.Sure > 0 && f.Says("composer.json", "laravel/framework") {
 			found.Sure, found.Evidence = 90, append(found.Evidence, "composer.json: requires laravel/framework")
+		}
+		if found.Sure > 0 && f.Says("package.json", `"vite"`) && !f.HasFolder("public/build") {
+			found.Evidence = append(found.Evidence, "package.json: builds public/build with Vite, for which it gets Node.js")
+			found.Options, found.Build = map[string]string{optionNodeJS: "true"}, []string{"npm ci", "npm run build"}
 		}
 		return found
 	}

@@ -18,6 +18,7 @@ func php() Definition {
 		Options: phpOptions("document-root", "shared"),
 		Web:     func(p Place) Web { return Web{Root: below(p.Folder, p.Options["document-root"]), PHP: true} },
 		Pool:    phpPool,
+		Tools:   phpTools,
 		Setup:   func(Place) []string { return []string{needsExtensions} },
 		Settle:  func(p Place) []string { return []string{hasFolder("document-root", p.Options["document-root"])} },
 		Shared:  func(options map[string]string) []string { return list(options["shared"]) },
@@ -37,7 +38,7 @@ func php() Definition {
 
 // phpOptions are those of all kinds made of PHP, besides the named ones with folders in them.
 func phpOptions(folders ...string) []Option {
-	options := []Option{wordsOption("extensions"), numberOption("workers", defaultWorkers, 1, 500), numberOption("memory", defaultMemory, 32, 4096)}
+	options := []Option{versionOption("8.2", `[5-9]\.[0-9]`), wordsOption("extensions"), numberOption("workers", defaultWorkers, 1, 500), numberOption("memory", defaultMemory, 32, 4096)}
 	for _, name := range folders {
 		if name == "shared" {
 			options = append(options, foldersOption(name, ""))
@@ -60,15 +61,28 @@ func phpPool(p Place) Pool {
 // usualExtensions are what most PHP apps take for granted.
 var usualExtensions = []string{"bcmath", "curl", "gd", "intl", "mbstring", "mysql", "pgsql", "sqlite3", "xml", "zip"}
 
-// phpRuntime has Debian's PHP. An extension is named as PHP names it; some come in a package of another name.
+// phpRuntime has Debian's PHP, or the version asked for. An extension is named as PHP names it; some come in a package of another name.
 func phpRuntime(options map[string]string) Runtime {
-	packages := []string{"php-fpm", "php-cli", "composer", "unzip"}
+	version := options[OptionVersion]
+	packages := []string{"php" + version + "-fpm", "php" + version + "-cli", "composer", "unzip"}
 	for _, e := range append(slices.Clone(usualExtensions), list(options["extensions"])...) {
-		if name := "php-" + strings.ReplaceAll(packageOf(e), "_", "-"); !slices.Contains(packages, name) {
+		if name := "php" + version + "-" + strings.ReplaceAll(packageOf(e), "_", "-"); !slices.Contains(packages, name) {
 			packages = append(packages, name)
 		}
 	}
-	return Runtime{Role: "packages", Packages: packages, Asked: []string{"php", "-r", "echo PHP_VERSION;"}, Name: "PHP"}
+	return Runtime{
+		Role: "packages", Packages: packages, Asked: []string{"php" + version, "-r", "echo PHP_VERSION;"}, Name: "PHP", Version: version, Choice: "php%s-fpm",
+	}
+}
+
+// phpTools let every "php", whoever types it, be the version asked for; Debian's composer would start Debian's own.
+func phpTools(p Place) map[string]string {
+	version := p.Options[OptionVersion]
+	if version == "" {
+		return nil
+	}
+	php := "exec /usr/bin/php" + version
+	return map[string]string{"php": php + ` "$@"`, "composer": php + ` /usr/bin/composer "$@"`}
 }
 
 func packageOf(extension string) string {
@@ -103,7 +117,7 @@ func launchFPM(p Place, before string) string {
 mkdir -p '%[4]s/.php-sessions'
 stopping=
 trap stopping=1 QUIT TERM
-version=$(php -r 'echo PHP_MAJOR_VERSION, ".", PHP_MINOR_VERSION;')
+version=%[5]s
 "/usr/sbin/php-fpm$version" --nodaemonize --fpm-config %[1]s/php-fpm.conf &
 fpm=$!
 while [ ! -S %[2]s/fpm.sock ]; do
@@ -114,5 +128,5 @@ done
 while kill -0 "$fpm" 2>/dev/null; do wait "$fpm" || true; done
 if [ -n "$stopping" ]; then wait; exit 0; fi
 echo 'php-fpm or its Nginx has ended by itself' >&2
-exit 1`, p.Config, p.Scratch, before, p.Shared)
+exit 1`, p.Config, p.Scratch, before, p.Shared, optionText(p.Options, OptionVersion, `$(php -r 'echo PHP_MAJOR_VERSION, ".", PHP_MINOR_VERSION;')`))
 }

@@ -12,12 +12,12 @@ func python() Definition {
 		},
 		RunOnce: []string{"if [ -f manage.py ]; then python manage.py migrate --noinput; fi"},
 		Launch:  launchPython,
-		Options: []Option{switchOption("system-site-packages"), numberOption("workers", 2, 1, 100)},
+		Options: []Option{versionOption("3.11", `3\.[0-9]{1,2}`), switchOption("system-site-packages"), numberOption("workers", 2, 1, 100)},
 		Setup: func(p Place) []string {
 			if p.Options["system-site-packages"] == "true" {
-				return []string{"python3 -m venv --system-site-packages .venv"}
+				return []string{pythonOf(p.Options) + " -m venv --system-site-packages .venv"}
 			}
-			return []string{"python3 -m venv .venv"}
+			return []string{pythonOf(p.Options) + " -m venv .venv"}
 		},
 		Path: func(p Place) []string { return []string{p.Folder + "/.venv/bin"} },
 		Variables: func(p Place) map[string]string {
@@ -28,10 +28,12 @@ func python() Definition {
 		},
 		Running: func(Place) map[string]string { return map[string]string{"FORWARDED_ALLOW_IPS": "127.0.0.1"} },
 		Trust:   "gunicorn and uvicorn believe X-Forwarded-Proto from 127.0.0.1; Django needs its name in ALLOWED_HOSTS",
-		Runtime: func(map[string]string) Runtime {
+		Runtime: func(options map[string]string) Runtime {
+			python := pythonOf(options)
 			return Runtime{
-				Role: "packages", Packages: []string{"python3", "python3-venv"},
-				Asked: []string{"python3", "-c", "import platform; print(platform.python_version())"}, Name: "Python",
+				Role: "packages", Packages: []string{python, python + "-venv"},
+				Asked: []string{python, "-c", "import platform; print(platform.python_version())"}, Name: "Python",
+				Version: options[OptionVersion], Choice: "python%s-venv",
 			}
 		},
 		Look: func(f Files) Finding {
@@ -42,9 +44,20 @@ func python() Definition {
 			} {
 				all.Sure, all.Evidence = max(all.Sure, look.Sure), append(all.Evidence, look.Evidence...)
 			}
+			servers := f.Says("requirements.txt", "gunicorn") || f.Says("requirements.txt", "uvicorn")
+			if f.Texts["requirements.txt"] != "" && !servers {
+				all.Evidence = append(all.Evidence, "requirements.txt: has neither gunicorn nor uvicorn, so add one, or say how the app starts")
+			}
 			return all
 		},
 	}
+}
+
+func pythonOf(options map[string]string) string {
+	if version := options[OptionVersion]; version != "" {
+		return "python" + version
+	}
+	return "python3"
 }
 
 // launchPython looks for what Django, FastAPI and Flask apps are usually called. The workers are few: two slots run

@@ -8,6 +8,9 @@ import (
 // KindStatic is an app of files that a browser gets as they are.
 const KindStatic Kind = "static"
 
+// optionNodeJS is to have Node.js to build with.
+const optionNodeJS = "nodejs"
+
 func static() Definition {
 	return Definition{
 		Kind: KindStatic, Label: "Static site", Slot: "an Nginx of its own serves the output folder",
@@ -17,7 +20,7 @@ func static() Definition {
 		Options: []Option{
 			folderOption("output"), // the built site
 			switchOption("spa"),    // index.html for a path that is no file
-			switchOption("nodejs"), // have Node.js to build with
+			switchOption(optionNodeJS),
 		},
 		Web: func(p Place) Web {
 			return Web{Root: below(p.Folder, p.Options["output"]), Fallback: p.Options["spa"] == "true"}
@@ -25,7 +28,7 @@ func static() Definition {
 		Settle: func(p Place) []string { return []string{hasFolder("output", p.Options["output"])} },
 		Trust:  "nothing to tell: files have no use for it",
 		Runtime: func(options map[string]string) Runtime {
-			if options["nodejs"] == "true" {
+			if options[optionNodeJS] == "true" {
 				return nodejs().Runtime(nil)
 			}
 			return Runtime{Role: "packages", Commands: []string{"nginx"}, Packages: []string{"nginx"}}
@@ -39,7 +42,7 @@ func lookStatic(f Files) Finding {
 	for _, builder := range [][2]string{{`"astro"`, "dist"}, {`"vite"`, "dist"}, {`"@11ty/eleventy"`, "_site"}, {`"react-scripts"`, "build"}} {
 		if f.Says("package.json", builder[0]) && !f.Says("package.json", `"start": "node`) {
 			return Finding{
-				Sure: 45, Evidence: []string{"package.json: builds with " + builder[0]}, Options: map[string]string{"output": builder[1], "nodejs": "true"},
+				Sure: 45, Evidence: []string{"package.json: builds with " + builder[0]}, Options: map[string]string{"output": builder[1], optionNodeJS: "true"},
 			}
 		}
 	}

@@ -1,6 +1,8 @@
 package plane_test
 
 import (
+	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -63,6 +65,65 @@ func TestDefinitionsAreWhole(t *testing.T) {
 	}
 }
 
+// A version is asked for by what may lie beside another on one server; every package and every program is of that version.
+func TestVersionsOfARuntime(t *testing.T) {
+	for _, c := range []struct {
+		kind     plane.Kind
+		version  string
+		asked    string
+		packages []string
+		tool     string
+	}{
+		{plane.KindPHP, "8.3", "php8.3", []string{"php8.3-fpm", "php8.3-cli", "php8.3-mbstring", "composer"}, `exec /usr/bin/php8.3 /usr/bin/composer "$@"`},
+		{plane.KindLaravel, "8.2", "php8.2", []string{"php8.2-fpm", "php8.2-cli"}, `exec /usr/bin/php8.2 /usr/bin/composer "$@"`},
+		{plane.KindWordPress, "7.4", "php7.4", []string{"php7.4-fpm", "php7.4-mysql"}, `exec /usr/bin/php7.4 /usr/bin/composer "$@"`},
+		{plane.KindPHP, "", "php", []string{"php-fpm", "php-cli", "php-mbstring", "composer"}, ""},
+		{plane.KindPython, "3.12", "python3.12", []string{"python3.12", "python3.12-venv"}, ""},
+		{plane.KindPython, "", "python3", []string{"python3", "python3-venv"}, ""},
+	} {
+		d, err := plane.Kinds{}.Of(c.kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		options := map[string]string{}
+		if c.version != "" {
+			options["version"] = c.version
+		}
+		if err := (plane.Kinds{}).Check(plane.App{Kind: c.kind, Spec: plane.Spec{Options: options}}); err != nil {
+			t.Errorf("%s %s: %v", c.kind, c.version, err)
+		}
+		r, place := d.Runtime(options), plane.Place{Folder: "/r", Options: options}
+		if r.Asked[0] != c.asked || r.Version != c.version {
+			t.Errorf("%s %s: asked by %q, version %q", c.kind, c.version, r.Asked, r.Version)
+		}
+		for _, p := range c.packages {
+			if !slices.Contains(r.Packages, p) {
+				t.Errorf("%s %s: needs %q, not %s", c.kind, c.version, r.Packages, p)
+			}
+		}
+		for _, p := range r.Packages {
+			if c.version != "" && (strings.HasPrefix(p, "php-") || strings.HasPrefix(p, "python3-")) {
+				t.Errorf("%s %s: %s is of any version", c.kind, c.version, p)
+			}
+		}
+		if d.Tools != nil && d.Tools(place)["composer"] != c.tool {
+			t.Errorf("%s %s: composer is %q", c.kind, c.version, d.Tools(place))
+		}
+		if c.kind == plane.KindPython && !strings.HasPrefix(d.Setup(place)[0], c.asked+" -m venv ") {
+			t.Errorf("python %s: %q", c.version, d.Setup(place))
+		}
+		if c.kind == plane.KindPHP && c.version != "" && !strings.Contains(d.Launch(place), "version=8.3\n") {
+			t.Errorf("php starts\n%s", d.Launch(place))
+		}
+	}
+	for _, wrong := range []string{"8", "8.2.28", "v8.2", "8.2 ", "latest", "08.2", "8.22"} {
+		refusedAt(t, plane.Kinds{}.Check(plane.App{Kind: plane.KindPHP, Spec: plane.Spec{Options: map[string]string{"version": wrong}}}), "option")
+	}
+	for _, wrong := range []string{"3", "2.7", "3.11.2", "3.111"} {
+		refusedAt(t, plane.Kinds{}.Check(plane.App{Kind: plane.KindPython, Spec: plane.Spec{Options: map[string]string{"version": wrong}}}), "option")
+	}
+}
+
 // Through a link in a folder that is shared already, the other one would lead to itself and be deleted.
 func TestSharedFoldersOfAKindLieInNoOther(t *testing.T) {
 	for _, c := range []struct {
@@ -115,6 +176,33 @@ func TestSharedPathsBeginAtTheRoot(t *testing.T) {
 		}
 		if !ok {
 			refusedAt(t, err, "option")
+		}
+	}
+}
+
+// The guide has a line for every kind, and in it every option that is its own.
+func TestTheGuideKnowsEveryKind(t *testing.T) {
+	raw, err := os.ReadFile("../../docs/guide/kinds.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]string{}
+	for line := range strings.Lines(string(raw)) {
+		if cells := strings.Split(line, "|"); len(cells) == 6 && strings.HasPrefix(cells[1], " `") {
+			rows[strings.Trim(cells[1], " `")] = strings.NewReplacer("as `php`, without `document-root`", "`version` `extensions` `workers` `memory`").Replace(cells[4])
+		}
+	}
+	for _, d := range (plane.Kinds{}).All() {
+		named := strings.FieldsFunc(rows[string(d.Kind)], func(r rune) bool { return strings.ContainsRune("`; ", r) })
+		for _, o := range d.Options {
+			if o.Name != plane.OptionShared && !slices.Contains(named, o.Name) { // that one is told for all of them
+				t.Errorf("the guide's line of %s does not name the option %s: %q", d.Kind, o.Name, named)
+			}
+		}
+		for _, name := range named {
+			if !slices.ContainsFunc(d.AllOptions(), func(o plane.Option) bool { return o.Name == name }) {
+				t.Errorf("the guide's line of %s names %s, which is no option of it", d.Kind, name)
+			}
 		}
 	}
 }

@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// OptionVersion is which version of its runtime an app wants.
+const OptionVersion = "version"
+
 // The rules of options. What passes them may stand in shell text and in files for servers.
 var (
 	folderPattern = regexp.MustCompile(`\A[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*\z`)
@@ -43,6 +46,14 @@ func numberOption(name string, byDefault, least, most int) Option {
 
 func wordsOption(name string) Option {
 	return Option{Name: name, Rule: "must be names of small letters, digits and _ with commas between", Accepts: func(s string) bool { return len(s) <= 400 && wordsPattern.MatchString(s) }}
+}
+
+// versionOption picks one of the versions that may lie beside each other on a server; their last digits come with its updates.
+func versionOption(example, pattern string) Option {
+	rule := regexp.MustCompile(`\A` + pattern + `\z`)
+	return Option{
+		Name: OptionVersion, Default: "Debian's own", Rule: "must be two numbers, such as " + example + ": what follows comes with the servers' updates", Accepts: rule.MatchString,
+	}
 }
 
 // number is an option's value, which was accepted, or its default.

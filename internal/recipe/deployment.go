@@ -19,8 +19,19 @@ type Preparation struct {
 	Databases []Supply
 	Archive   func() (io.ReadCloser, error) // the exact tree of the plan's commit
 	Kinds     plane.Kinds
+	Image     ImageFrom
 	Start     Start
 }
+
+// ImageFrom says where the image of a release comes from, where slots are containers.
+type ImageFrom string
+
+// The places that an image comes from.
+const (
+	ImageBuilt   ImageFrom = ""        // the server builds it
+	ImageAwaited ImageFrom = "awaited" // all is made ready for it, and nothing is started
+	ImageShipped ImageFrom = "shipped" // it is there
+)
 
 // Start says what becomes of a slot that is prepared.
 type Start int
@@ -134,6 +145,7 @@ func slotTree(p Preparation, kind plane.Definition, s Seat) ([]byte, error) {
 	t.app(oncePath(app, slot), 0o640, text, err)
 	placeWeb(t, kind, at, p, s)
 	placePool(t, kind, at, p)
+	placeTools(t, kind, at, p)
 	return t.close()
 }
 

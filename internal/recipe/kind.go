@@ -3,11 +3,13 @@ package recipe
 import (
 	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/serverplane/serverplane/internal/files"
 	"github.com/serverplane/serverplane/internal/nginx"
 	"github.com/serverplane/serverplane/internal/plane"
+	"github.com/serverplane/serverplane/internal/remote"
 )
 
 // place is where a plan's release stands, for its kind to say what belongs there.
@@ -26,7 +28,9 @@ func place(p Preparation) plane.Place {
 // runtime tells the play which role installs what where it is missing.
 func runtime(kind plane.Definition, s plane.Spec) map[string]any {
 	r := kind.Runtime(s.Options)
-	return map[string]any{"role": r.Role, "packages": some(r.Packages), "commands": some(r.Commands), "version": r.Version}
+	return map[string]any{
+		"role": r.Role, "packages": some(r.Packages), "commands": some(r.Commands), "version": r.Version, "choice": r.Choice, "name": r.Name,
+	}
 }
 
 func some(list []string) []string {
@@ -48,11 +52,17 @@ func container(kind plane.Definition, p Preparation) map[string]any {
 	}
 	return map[string]any{
 		"name":       files.ContainerName(p.App.Name, string(p.Plan.Slot)),
-		"image":      files.ImageName(p.App.Name) + ":" + p.Plan.ReleaseID,
+		"image":      Image(p.App, p.Plan),
 		"dockerfile": c.Dockerfile,
 		"port":       c.Port,
 		"shared":     some(mounts),
+		"from":       string(p.Image),
 	}
+}
+
+// Image names a release's image on its servers.
+func Image(a plane.App, plan plane.Deployment) string {
+	return files.ImageName(a.Name) + ":" + plan.ReleaseID
 }
 
 // carrier is what runs in a slot: its unit, the script that starts it, and the file it has its variables of.
@@ -189,13 +199,57 @@ func withDefaults(kind plane.Definition, at plane.Place, values map[string]strin
 	if kind.Variables != nil {
 		fill(all, kind.Variables(at))
 	}
-	if kind.Path == nil {
-		return all
-	}
-	if own := kind.Path(at); len(own) > 0 {
+	if own := folders(kind, at); len(own) > 0 {
 		fill(all, map[string]string{"PATH": strings.Join(append(own, usualPath), ":")})
 	}
 	return all
+}
+
+// folders are those in front of PATH.
+func folders(kind plane.Definition, at plane.Place) []string {
+	var own []string
+	if len(tools(kind, at)) > 0 {
+		own = append(own, at.Config)
+	}
+	if kind.Path != nil {
+		own = append(own, kind.Path(at)...)
+	}
+	return own
+}
+
+func tools(kind plane.Definition, at plane.Place) map[string]string {
+	if kind.Tools == nil {
+		return nil
+	}
+	return kind.Tools(at)
+}
+
+// placeTools adds the programs that a slot has of its own.
+func placeTools(t *archive, kind plane.Definition, at plane.Place, p Preparation) {
+	all := tools(kind, at)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		text, err := files.LaunchScript(all[name])
+		t.app(files.SlotDir(p.App.Name, string(p.Plan.Slot))+"/"+name, 0o750, text, err)
+	}
+}
+
+// Carried asks a server what the plan's release got from it and all backends must have alike; false: nothing.
+func Carried(kind plane.Definition, a plane.App, plan plane.Deployment) (remote.Command, bool) {
+	return asApp(kind.Carries, a, plan)
+}
+
+// Cautions asks the primary what to know of the plan's release before another server serves it, too; false: nothing.
+func Cautions(kind plane.Definition, a plane.App, plan plane.Deployment) (remote.Command, bool) {
+	return asApp(kind.Cautions, a, plan)
+}
+
+// asApp runs words as the app's user: what lies in a release may be a link to anywhere.
+func asApp(words func(plane.Place) []string, a plane.App, plan plane.Deployment) (remote.Command, bool) {
+	if words == nil {
+		return remote.Command{}, false
+	}
+	args := words(place(Preparation{App: a, Plan: plan}))
+	return remote.Command{Args: append([]string{"runuser", "-u", files.UserName(a.Name), "--"}, args...), Sudo: true}, len(args) > 0
 }
 
 // usualPath is what systemd gives to services.

@@ -11,6 +11,7 @@ type Command struct {
 	Args  []string  // the program and its arguments; each reaches the program as it is, no shell reads it
 	Stdin io.Reader // nil is an empty input
 	Sudo  bool      // run as root by way of sudo that asks for no password; does nothing where we sign in as root
+	Out   io.Writer // gets standard output as it comes, instead of Result; it may still be written to when a cancelled command has returned
 	Pass  bool      // keep nothing of standard output: it is followed line by line, for as long as it may take
 }
 

@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -12,13 +13,14 @@ import (
 const handshakeLimit = 10 * time.Second
 
 // connect opens and signs in to one SSH connection to t.
-func connect(ctx context.Context, t Target, auth ...ssh.AuthMethod) (*ssh.Client, net.Conn, error) {
+func connect(ctx context.Context, t Target, auth ...ssh.AuthMethod) (*ssh.Client, *wire, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeLimit)
 	defer cancel()
-	raw, err := new(net.Dialer).DialContext(ctx, "tcp", t.hostPort())
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", t.hostPort())
 	if err != nil {
 		return nil, nil, fail(KindUnreachable, t, "connecting", err)
 	}
+	raw := &wire{Conn: conn}
 	client, err := handshake(ctx, raw, t, auth...)
 	if lacksHostKey(err) {
 		err = missingKey(ctx, t, err)
@@ -27,6 +29,25 @@ func connect(ctx context.Context, t Target, auth ...ssh.AuthMethod) (*ssh.Client
 		return nil, nil, fail(handshakeKind(err), t, "signing in as "+t.User, err)
 	}
 	return client, raw, nil
+}
+
+// wire is a connection that knows when the server last sent anything: behind much else, an answer may take its time.
+type wire struct {
+	net.Conn
+	heard atomic.Int64
+}
+
+func (w *wire) Read(p []byte) (int, error) {
+	n, err := w.Conn.Read(p)
+	if n > 0 {
+		w.heard.Store(time.Now().UnixNano())
+	}
+	return n, err
+}
+
+// silent tells whether the server has sent nothing for that long.
+func (w *wire) silent(limit time.Duration) bool {
+	return time.Since(time.Unix(0, w.heard.Load())) > limit
 }
 
 // handshake makes an SSH client of raw; on failure, or when ctx ends first, raw is closed.

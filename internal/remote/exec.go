@@ -129,6 +129,9 @@ type run struct {
 
 func (r *run) do(ctx context.Context, cmd Command) (Result, error) {
 	r.session.Stdout, r.session.Stderr = &r.stdout, &r.stderr
+	if cmd.Out != nil {
+		r.session.Stdout = cmd.Out
+	}
 	end := make(chan error, 1)
 	go func() {
 		end <- r.drive(cmd)

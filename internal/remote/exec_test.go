@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"pgregory.net/rapid"
 )
 
@@ -33,6 +35,30 @@ func TestExecGivesWhatTheCommandGave(t *testing.T) {
 	r, err = p.Exec(ctx, s.Target, Command{Args: []string{"head", "-c", "5000000", "/dev/zero"}})
 	if err != nil || len(r.Stdout) != outputLimit || !r.Truncated {
 		t.Errorf("long output: kept %d, truncated %v, %v", len(r.Stdout), r.Truncated, err)
+	}
+}
+
+// What one server gives another one gets, however much it is, and neither is kept; what takes it may be slow.
+func TestExecFromOneCommandIntoAnother(t *testing.T) {
+	signer := newSigner(t)
+	s := newServer(t, signer)
+	p := runPool(t, signer)
+	ctx := within(t, 60*time.Second)
+	out, in := io.Pipe()
+	var sides errgroup.Group
+	sides.Go(func() error {
+		r, err := p.Exec(ctx, s.Target, Command{Args: []string{"head", "-c", "50000000", "/dev/zero"}, Out: in})
+		if len(r.Stdout) > 0 {
+			t.Errorf("%d bytes were kept", len(r.Stdout))
+		}
+		return errors.Join(err, in.Close())
+	})
+	r, err := p.Exec(ctx, s.Target, Command{Args: []string{"sh", "-c", "sleep 0.5; wc -c"}, Stdin: out})
+	if err != nil || strings.TrimSpace(string(r.Stdout)) != "50000000" {
+		t.Errorf("%s bytes arrived, %v", r.Stdout, err)
+	}
+	if err := sides.Wait(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -3,7 +3,6 @@ package remote
 import (
 	"context"
 	"errors"
-	"net"
 	"sync"
 	"time"
 
@@ -22,7 +21,7 @@ const (
 type line struct {
 	target Target
 	client *ssh.Client
-	raw    net.Conn
+	raw    *wire
 	slots  chan struct{} // one element per exec channel in use
 	dead   chan struct{} // closed when the connection has ended
 
@@ -35,7 +34,7 @@ type line struct {
 	asked   time.Time // when we last sent one
 }
 
-func newLine(t Target, client *ssh.Client, raw net.Conn) *line {
+func newLine(t Target, client *ssh.Client, raw *wire) *line {
 	now := time.Now()
 	return &line{
 		target: t, client: client, raw: raw, heard: now, asked: now,

@@ -109,7 +109,7 @@ func (p *Pool) hear(l *line) {
 	ctx, cancel := context.WithTimeout(p.ctx, p.every)
 	defer cancel()
 	err := l.ping(ctx)
-	if err == nil || p.ctx.Err() != nil || l.isDead() {
+	if err == nil || p.ctx.Err() != nil || l.isDead() || !l.raw.silent(p.every) {
 		return
 	}
 	p.log.Warn("server is silent, hanging up", "server", l.target.ID, "address", l.target.hostPort(), "after", p.every)

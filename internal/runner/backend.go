@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/serverplane/serverplane/internal/plane"
@@ -124,7 +125,35 @@ func (a *addition) preflight(ctx context.Context) error {
 		return err
 	}
 	a.weighWay(ctx, a.seat.Server, primary)
+	if err := a.caution(ctx); err != nil {
+		return err
+	}
 	return a.keepSeen(ctx, seen)
+}
+
+// caution tells what the app's kind finds in what is live. It stops nothing: the person was told that files are not shared.
+func (a *addition) caution(ctx context.Context) error {
+	kind, err := a.Kinds.Of(a.crew.app.Kind)
+	if err != nil {
+		return err
+	}
+	asked, any := recipe.Cautions(kind, a.crew.app, a.live)
+	if !any {
+		return nil
+	}
+	primary := a.crew.primary().Server
+	res, err := a.Pool.Exec(ctx, recipe.Target(primary), asked)
+	if err == nil && res.Exit != 0 {
+		err = errors.New(firstLine(string(res.Stderr)))
+	}
+	if err != nil {
+		a.say(primary.Name, "what the app keeps in files could not be looked at: %v", err)
+		return context.Cause(ctx)
+	}
+	for line := range strings.Lines(strings.TrimSpace(string(res.Stdout))) {
+		a.say(primary.Name, "%s", strings.TrimSpace(line))
+	}
+	return nil
 }
 
 // measure connects from one server to the other's private address and asks the

@@ -215,7 +215,7 @@ func (d *deployment) probeAll(ctx context.Context) error {
 
 // followLive makes an application of variables start what is live now: a
 // deployment it waited behind may have brought a newer commit. Where variables
-// are part of what is built, the live commit is built anew.
+// are part of what is built, or it would be built otherwise by now, the live commit is built anew.
 func (d *deployment) followLive(ctx context.Context) error {
 	if d.plan.Trigger != plane.TriggerEnvironment {
 		return nil
@@ -226,7 +226,7 @@ func (d *deployment) followLive(ctx context.Context) error {
 			return fmt.Errorf("find what is live: %w", err)
 		}
 		d.plan.Ref, d.plan.Commit, d.plan.Author, d.plan.Subject = live.Commit, live.Commit, live.Author, live.Subject
-		if kind, err := d.Kinds.Of(d.crew.app.Kind); err != nil || kind.Baked {
+		if kind, err := d.Kinds.Of(d.crew.app.Kind); err != nil || kind.Baked || !sameBuild(live.Spec, d.plan.Spec) {
 			d.plan.ReleaseID, d.plan.SourceID = "", ""
 			return err
 		}

@@ -96,3 +96,66 @@ func TestNoRuntimeEndsWhatIsCarriedForward(t *testing.T) {
 		silent = true
 	}
 }
+
+// What a release got from its server must be alike, too; where only that differs, building anew mends it.
+func TestWhatAReleaseCarriesIsCompared(t *testing.T) {
+	var told atomic.Int64
+	alike := false
+	b := newRolling(t, func(command string) (string, bool) {
+		switch {
+		case strings.Contains(command, "cobc --version"):
+			return "3.2\n", false
+		case strings.Contains(command, "runuser") && strings.Contains(command, "sp_web") && strings.Contains(command, "/home/sp_web/releases/20250101000000-aaaaaaa/CORE") && alike:
+			return "Core 6" + strings.Repeat("!", 500) + "\n", false
+		case strings.Contains(command, "/CORE"):
+			return fmt.Sprintf("Core %d\n", told.Add(1)), false
+		}
+		return "", false
+	})
+	b.r.Kinds = plane.Kinds{}.With(plane.Definition{
+		Kind: "cobol",
+		Runtime: func(map[string]string) plane.Runtime {
+			return plane.Runtime{Asked: []string{"cobc", "--version"}, Name: "COBOL"}
+		},
+		Carries: func(p plane.Place) []string { return []string{"cat", p.Folder + "/CORE"} },
+	})
+	d := b.goingBack("1")
+	d.crew.app.Kind = "cobol"
+	err := d.compareRuntimes(b.ctx)
+	if err == nil {
+		t.Fatal("two releases that carry different things serve together")
+	}
+	for _, want := range []string{"s2 has COBOL 3.2, Core ", "the primary s1 has COBOL 3.2, Core ", "deploy --rebuild"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not told: %v", want, err)
+		}
+	}
+	alike = true
+	if err := d.compareRuntimes(b.ctx); err != nil || d.versions["s2"] != "COBOL 3.2, Core 6"+strings.Repeat("!", 94) {
+		t.Errorf("alike: %v, %q", err, d.versions)
+	}
+}
+
+// What a kind finds in the live release is told before another server serves it, and stops nothing.
+func TestCautionsAreTold(t *testing.T) {
+	b := newRolling(t, func(command string) (string, bool) {
+		if strings.Contains(command, "runuser") && strings.Contains(command, "look /home/sp_web/releases/") {
+			return "warning: uploads: 2 files\nmore\n", false
+		}
+		return "", false
+	})
+	b.r.Kinds = plane.Kinds{}.With(plane.Definition{Kind: "cobol", Cautions: func(p plane.Place) []string { return []string{"look", p.Folder} }})
+	d := b.goingBack("1")
+	a := &addition{job: newJob(b.r, plane.Run{ID: plane.NewID(plane.PrefixRun)}), crew: d.crew, seat: d.crew.seats[1], live: b.live}
+	a.crew.app.Kind = "cobol"
+	if err := a.caution(b.ctx); err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, e := range a.journal.take() {
+		lines = append(lines, e.Text)
+	}
+	if got := strings.Join(lines, "; "); got != "warning: uploads: 2 files; more" {
+		t.Errorf("told is %q", got)
+	}
+}

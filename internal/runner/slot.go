@@ -32,10 +32,25 @@ func (j *job) buildEach(ctx context.Context, seats []recipe.Seat, plan plane.Dep
 	if err != nil {
 		return nil, err
 	}
-	play, err := recipe.Prepare(recipe.Preparation{
+	p := recipe.Preparation{
 		Run: j.run.ID, App: app, Plan: plan, Values: values, Seats: seats, Databases: supplies,
 		Archive: j.archive(ctx, app.ID, plan.Commit), Kinds: j.Kinds, Start: start,
-	})
+	}
+	kind, err := j.Kinds.Of(app.Kind)
+	if err != nil {
+		return nil, err
+	}
+	if kind.BuiltOnce(plan.Spec.Options) {
+		return j.buildOnce(ctx, p)
+	}
+	return j.prepare(ctx, p)
+}
+
+func (j *job) prepare(ctx context.Context, p recipe.Preparation) (map[string]error, error) {
+	if len(p.Seats) == 0 {
+		return nil, nil
+	}
+	play, err := recipe.Prepare(p)
 	if err != nil {
 		return nil, err
 	}

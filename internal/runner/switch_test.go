@@ -229,6 +229,10 @@ func TestVariablesAreAppliedToWhatIsLiveByThen(t *testing.T) {
 	if err := d.followLive(s.ctx); err != nil || d.plan.Commit != "b" || d.plan.ReleaseID != newer.ReleaseID {
 		t.Errorf("starts %s of %s, %v", d.plan.ReleaseID, d.plan.Commit, err)
 	}
+	d.plan.Spec.Options = map[string]string{"version": "22", "drain": "1s"}
+	if err := d.followLive(s.ctx); err != nil || d.plan.Commit != "b" || d.plan.ReleaseID != "" {
+		t.Errorf("what would be built otherwise by now is started as it is: %s, %v", d.plan.ReleaseID, err)
+	}
 }
 
 // TestTreeOfAFormerLifeIsReplaced: a server that was removed and added again

@@ -531,6 +531,27 @@ func TestDescription(t *testing.T) {
 	}
 }
 
+// Three shapes of the API tell of shared paths: what an app has, what is wished of a new one, and what is changed.
+func TestDescriptionOfSharedPaths(t *testing.T) {
+	l := newLab(t)
+	_, body := l.ask(t, plane.RoleViewer, "GET", "/api/v1/openapi.json", "")
+	var doc struct {
+		Components struct {
+			Schemas map[string]struct {
+				Properties map[string]struct{ Description string }
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(body), &doc); err != nil {
+		t.Fatal(err)
+	}
+	for shape, field := range map[string]string{"App": "shared_folders", "AppWish": "options", "AppChange": "options"} {
+		if got := doc.Components.Schemas[shape].Properties[field].Description; !strings.Contains(got, "not shared between servers") {
+			t.Errorf("%s.%s: %q", shape, field, got)
+		}
+	}
+}
+
 func TestPanicIsOneBrokenRequest(t *testing.T) {
 	l := newLab(t)
 	l.panel.Fail("Servers", panicking{})

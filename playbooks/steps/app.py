@@ -1,6 +1,7 @@
 """What the steps of one app share; put between server.py and the step. SPEC: app, and what each step names."""
 
 import contextlib
+import shlex
 import signal
 
 APP_RULE = re.compile(r"[a-z]([a-z0-9-]{0,22}[a-z0-9])?")
@@ -89,9 +90,9 @@ def as_user():
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": [], "umask": 0o027}
 
 
-def user_tail(path):
-    """The last 40 lines of a file of the app's, read with its rights: it may be a link to anywhere."""
-    return run("tail", "-n", "40", path, check=False, cwd="/", **as_user()).stdout.rstrip("\n")
+def user_tail(path, count=40):
+    """The last lines of a file of the app's, read with its rights: it may be a link to anywhere."""
+    return run("tail", "-n", str(count), path, check=False, cwd="/", **as_user()).stdout.rstrip("\n")
 
 
 @contextlib.contextmanager
@@ -111,9 +112,9 @@ def refuse_other_run(unit):
     write(RUNNING, unit + "\n", 0o600, quiet=True)
 
 
-def transient(unit, folder, env_file, script, log, limits):
+def transient(unit, folder, env_file, script, log, limits, *assignments):
     """Runs a script as the app's user in a unit of its own, its output written to a file of the app's,
-    where it can be followed while it lasts.
+    where it can be followed while it lasts. Assignments (NAME=value) win over the variables of the file.
 
     The user itself opens the log: root writing to a path the app controls could be led anywhere. The unit itself looks
     whether it was stopped before it began: whoever stops it notes that first, so that it is either noted or running.
@@ -122,8 +123,8 @@ def transient(unit, folder, env_file, script, log, limits):
                "OOMScoreAdjust=900", "NoNewPrivileges=yes", "PrivateTmp=yes", "UMask=0027"]
     # systemd takes an end by SIGTERM for a success, so that a stopped build would pass for a finished one: the script's own
     # exit status is told beside its output.
-    shell = 'exec 3>&1 >"$1" 2>&1 </dev/null; /bin/sh "$2" 3>&-; status=$?; echo "$status" >&3; exit "$status"'
-    return in_unit(unit, options, limits, shell, log, script)
+    shell = 'exec 3>&1 >"$1" 2>&1 </dev/null; script=$2; shift 2; /usr/bin/env "$@" /bin/sh "$script" 3>&-; status=$?; echo "$status" >&3; exit "$status"'
+    return in_unit(unit, options, limits, shell, log, script, *assignments)
 
 
 def in_unit(unit, options, limits, shell, *args):
@@ -149,6 +150,27 @@ def in_unit(unit, options, limits, shell, *args):
     return done, time.monotonic() - started
 
 
+FAILED = "! failed: "  # what files.Script says last of a line of the person's own
+
+# What package managers say of why they failed, among much else: the first line that matches tells it.
+TELLING = [re.compile(rule) for rule in (
+    r"npm (?:ERR!|error) (?!code |errno |syscall |path |[A-Za-z ]*complete log)(?:[0-9]{3} )?(\S.*)",
+    r"ERROR: (.*)",
+    r"\s+- (Root composer\.json requires .*)",
+    r"\s*(curl error [0-9]+ while downloading .*)",
+)]
+
+
+def reason_in(text):
+    """": line: why" of what a script said before it failed, as far as that is known."""
+    said, found, failed = text.rstrip("\n").rpartition(FAILED)
+    if not found or "\n" in failed:
+        return ""
+    lines = said.rpartition("+ " + failed + "\n")[2].split("\n")
+    why = next((m[1].strip() for rule in TELLING for m in map(rule.match, lines) if m), "")
+    return ": " + failed + (": " + why if why else "")
+
+
 def explain(what, done, seconds, log, limits):
     """Ends the step for a long step that failed."""
     detail = user_tail(log)
@@ -158,7 +180,7 @@ def explain(what, done, seconds, log, limits):
         fail("%s was ended after its limit of %d s" % (what, limits["seconds"]), detail)
     if done.returncode >= 128 or done.returncode < 0:
         fail("%s was ended by a signal (stopped, or out of its memory limit); exit status %d" % (what, done.returncode), detail)
-    fail("%s failed with exit status %d" % (what, done.returncode), detail)
+    fail("%s failed with exit status %d%s" % (what, done.returncode, reason_in(user_tail(log, 400))), detail)
 
 
 # Where an app's slots are containers, the marker of a release also lists what Docker's builder made for it: stages that an image is not
@@ -198,6 +220,15 @@ def containers_of_processes():
     listed = docker("ps", "--all", "--format", "{{.Names}}")
     rule = re.compile("sp-" + re.escape(APP) + r"_[pc]_[a-z][a-z0-9-]*\.[0-9]{1,2}")
     return [name for name in listed.stdout.split() if rule.fullmatch(name)] if listed.returncode == 0 else None
+
+
+def container_rules():
+    """(table, words of it) of each rule of iptables that bears exactly the app's comment, as ufw's do."""
+    for table in ("filter", "nat") if shutil.which("iptables") else ():
+        for line in output("iptables", "-w", "10", "-t", table, "-S").splitlines():
+            words = shlex.split(line)
+            if words[0] == "-A" and "--comment" in words and words[words.index("--comment") + 1] == "serverplane-" + APP:
+                yield table, words[1:]
 
 
 def built_images(releases):

@@ -5,7 +5,6 @@ nothing could bring back are packed into BACKUPS, then the rest goes. What could
 """
 
 import grp
-import shlex
 import stat
 import tarfile
 
@@ -201,12 +200,8 @@ def remove_logs():
 
 
 def remove_container_rules():
-    """Those that bear exactly the app's comment, as ufw's do."""
-    for table in ("filter", "nat") if shutil.which("iptables") else ():
-        for line in output("iptables", "-w", "10", "-t", table, "-S").splitlines():
-            words = shlex.split(line)
-            if words[0] == "-A" and "--comment" in words and words[words.index("--comment") + 1] == "serverplane-" + APP:
-                run("iptables", "-w", "10", "-t", table, "-D", *words[1:])
+    for table, words in container_rules():
+        run("iptables", "-w", "10", "-t", table, "-D", *words)
 
 
 def remove_containers(part):

@@ -46,6 +46,20 @@ def close_logs():
             os.close(opened)
 
 
+def close_doors():
+    """Takes away what led containers to a database that the app has no more. What the live slot's script keeps counts: the other one is stopped."""
+    kept = (read("%s/%s/network" % (CONFIG, SPEC["slot"])) or b"").decode("utf-8", "replace")
+    doors = set(re.findall(r"^keep nat PREROUTING .* -d ([0-9.]+/32) .*--dport ([0-9]+) ", kept, re.M))
+    for table, words in list(container_rules()):
+        if "--dport" not in words:
+            continue
+        port, address = words[words.index("--dport") + 1], words[words.index("-d") + 1]
+        open_still = (address, port) in doors if words[0] == "PREROUTING" else port in {p for _, p in doors}
+        if not open_still:
+            run("iptables", "-w", "10", "-t", table, "-D", *words)
+            changed("closed %s to containers" % port)
+
+
 def main():
     live, old = unit_of(SPEC["slot"]), unit_of("b" if SPEC["slot"] == "a" else "a")
     if not active(live):
@@ -57,6 +71,8 @@ def main():
         run("systemctl", "stop", old)
         changed("stopped " + old)
     close_logs()
+    if contained():
+        close_doors()
     prune()
 
 

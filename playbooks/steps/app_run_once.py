@@ -1,6 +1,6 @@
 """Runs a script once in a release, as the app's user with a slot's variables; where slots are containers, in one of its own like the slot's.
 
-SPEC: app, slot, release, root, run, script, limits.
+SPEC: app, slot, release, server, root, run, script, limits.
 """
 
 ONCE = "sp-%s-once" % APP
@@ -34,7 +34,8 @@ def main():
     if contained():
         done, seconds = in_container(unit, log)
     else:
-        done, seconds = transient(unit, folder, CONFIG + "/" + SPEC["slot"] + "/env", SPEC["script"], log, SPEC["limits"])
+        done, seconds = transient(unit, folder, CONFIG + "/" + SPEC["slot"] + "/env", SPEC["script"], log, SPEC["limits"],
+                                  "SERVERPLANE_RELEASE=" + SPEC["release"], "SERVERPLANE_SERVER=" + SPEC["server"])
     if done.returncode != 0:
         explain("the run-once command", done, seconds, log, SPEC["limits"])
     changed("ran in %.1f s" % seconds)

@@ -131,14 +131,20 @@ def package_locks_free():
         fail("waiting for %s to release the package system" % ", ".join(holders), code=TRY_AGAIN)
 
 
-def install(names):
+def refresh_packages():
+    """Reads anew what this server's package sources have."""
+    package_locks_free()
+    run("apt-get", "update", "-q", "-o", "DPkg::Lock::Timeout=600", env=APT)
+
+
+def install(names, refreshed=False):
     """Installs what is missing, asking nothing and restarting nothing."""
     missing = missing_packages(names)
     if not missing:
         return []
-    package_locks_free()
+    if not refreshed:
+        refresh_packages()
     options = ["-q", "-o", "DPkg::Lock::Timeout=600", "-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"]
-    run("apt-get", "update", "-q", "-o", "DPkg::Lock::Timeout=600", env=APT)
     run("apt-get", "install", "-y", "--no-install-recommends", *options, *missing, env=APT)
     changed("packages " + " ".join(missing))
     return missing

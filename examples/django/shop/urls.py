@@ -6,6 +6,8 @@ from django.contrib import admin
 from django.http import Http404, JsonResponse
 from django.urls import path
 
+from shop.models import Migrated, Note
+
 
 def about(request):
     return JsonResponse({
@@ -21,4 +23,11 @@ def variable(request, name):
     return JsonResponse({"sha256": hashlib.sha256(value).hexdigest(), "bytes": len(value)})
 
 
-urlpatterns = [path("", about), path("env/<str:name>", variable), path("admin/", admin.site.urls)]
+def notes(request):
+    return JsonResponse({
+        "server": os.environ.get("SERVERPLANE_SERVER"), "notes": list(Note.objects.order_by("id").values_list("text", flat=True)),
+        "migrated": list(Migrated.objects.order_by("id").values("server", "release")),
+    })
+
+
+urlpatterns = [path("", about), path("env/<str:name>", variable), path("notes", notes), path("admin/", admin.site.urls)]

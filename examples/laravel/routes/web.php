@@ -18,3 +18,4 @@ Route::post('/form', function (Request $r) use ($about) {
     return $about();
 });
 Route::get('/notes', fn () => DB::table('notes')->get());
+Route::get('/env/{name}', fn ($name) => getenv($name) === false ? abort(404) : ['sha256' => hash('sha256', getenv($name)), 'bytes' => strlen(getenv($name))]);

@@ -65,7 +65,7 @@ func (a *API) createApp(ctx context.Context, actor plane.Actor, in *appInput) (*
 func (a *API) proposeKind(ctx context.Context, actor plane.Actor, in *appInput) (*proposalOutput, error) {
 	p, err := a.control.ProposeKind(ctx, actor, appWish(in.Body))
 	return &proposalOutput{Body: client.Proposal{
-		Kind: string(p.Kind), Evidence: some(p.Evidence), Build: some(p.Spec.Build), Start: p.Spec.Start, RunOnce: some(p.Spec.RunOnce),
+		Kind: string(p.Kind), Evidence: some(p.Evidence), Others: p.Others, Build: some(p.Spec.Build), Start: p.Spec.Start, RunOnce: some(p.Spec.RunOnce),
 		HealthPath: p.Spec.HealthPath, Options: p.Spec.Options,
 	}}, err
 }

@@ -2,9 +2,7 @@ package ui
 
 import (
 	"context"
-	"maps"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/serverplane/serverplane/internal/control"
@@ -15,6 +13,7 @@ import (
 type AppVerbs interface {
 	AppsAfter(ctx context.Context, actor plane.Actor, after string, limit int) ([]control.AppView, error)
 	CreateApp(ctx context.Context, actor plane.Actor, w control.AppWish) (plane.App, *plane.Run, error)
+	Kinds() []plane.Definition
 	ProposeKind(ctx context.Context, actor plane.Actor, w control.AppWish) (plane.Proposal, error)
 	RemoveApp(ctx context.Context, actor plane.Actor, name string) (plane.Run, error)
 	Backends(ctx context.Context, actor plane.Actor, app string) ([]control.BackendView, error)
@@ -65,7 +64,7 @@ func (u *UI) showNewApp(v *visit, found *plane.Proposal) error {
 	if err != nil {
 		return err
 	}
-	shown := &newAppView{page: u.page(v, "Create app"), Kinds: plane.Kinds{}.All(), Found: found}
+	shown := &newAppView{page: u.page(v, "Create app"), Kinds: u.control.Kinds(), Found: found}
 	shown.Area = "apps"
 	for _, s := range servers {
 		if s.State == plane.ServerReady {
@@ -108,12 +107,11 @@ func (u *UI) proposeKind(v *visit, wish control.AppWish) error {
 	if err != nil {
 		return v.again(err, u.newApp)
 	}
-	var options []string
-	for _, name := range slices.Sorted(maps.Keys(found.Spec.Options)) {
-		options = append(options, name+"="+found.Spec.Options[name])
-	}
 	v.form.Values.Set("kind", string(found.Kind))
-	v.form.Values.Set("option", strings.Join(options, "\n"))
+	v.form.Values.Set("option", optionsOf(found.Spec.Options))
+	if len(found.Build) > 0 {
+		v.form.Values.Set("build", textOf(found.Spec.Build)) // what the kind does by itself stays unsaid: another one may be chosen
+	}
 	return u.showNewApp(v, &found)
 }
 

@@ -57,7 +57,7 @@ func TestCreateAppProposesAKind(t *testing.T) {
 	l := newLab(t)
 	b := l.as(plane.RoleAdmin)
 	b.Post("/apps/new", "name", "shop", "server", "s1", "repository", "https://x/y.git", "root", "web").
-		Is(200, "looks like an app of kind <strong>Python</strong>", "manage.py: Django", `<option value="python" selected`, `value="https://x/y.git"`)
+		Is(200, "looks like an app of kind <strong>Python</strong>", "manage.py: Django", "It might be of another kind, too, which you can choose below: docker (Dockerfile: what an image is made by).", `<option value="python" selected`, `value="https://x/y.git"`)
 	if l.panel.Wish("CreateApp") != nil {
 		t.Error("created before anybody decided")
 	}
@@ -66,6 +66,31 @@ func TestCreateAppProposesAKind(t *testing.T) {
 	}
 	l.panel.Fail("ProposeKind", plane.Invalid("repository", "could not be looked at", "say the app's kind"))
 	b.Post("/apps/new", "name", "shop", "server", "s1", "repository", "https://x/y.git").Is(422, `id="repository-error"`, "Say the app")
+}
+
+// Wherever shared paths are shown or typed, it is said that they are each server's own.
+func TestSharedPathsAreNotShared(t *testing.T) {
+	l := newLab(t)
+	b := l.as(plane.RoleAdmin)
+	b.Post("/apps/new", "name", "blog", "server", "s1", "kind", "wordpress", "repository", "https://x/y.git", "no_deploy", "yes")
+	b.Get("/apps/web").Is(200, "<code>wp-content/uploads</code>", "not shared between servers")
+	for _, form := range []string{"/apps/new", "/apps/web/settings"} {
+		b.Get(form).Is(200, "Paths that shared names are kept on each server and are not shared between servers.")
+	}
+}
+
+// A kind that a test brings along is in the list to choose from, and told of with its options like any other.
+func TestCreateAppKnowsAnEighthKind(t *testing.T) {
+	l := newLab(t)
+	l.panel.Known = plane.Kinds{}.With(plane.Definition{
+		Kind: "cobol", Label: "COBOL", Slot: "what cobc makes", Build: []string{"cobc -x main.cob"}, Trust: "nothing to tell",
+		Options: []plane.Option{{Name: "dialect", Default: "ibm"}},
+		Look:    func(plane.Files) plane.Finding { return plane.Finding{Sure: 99, Evidence: []string{"main.cob: COBOL"}} },
+	})
+	b := l.as(plane.RoleAdmin)
+	b.Get("/apps/new").Is(200, `<option value="cobol">COBOL</option>`, "<dt>COBOL</dt>", "What cobc makes", "cobc -x main.cob", "<code>dialect=ibm</code>", "<code>drain=30s</code>", "<code>shared</code>")
+	b.Post("/apps/new", "name", "old", "server", "s1", "repository", "https://x/y.git").
+		Is(200, "looks like an app of kind <strong>COBOL</strong>", "main.cob: COBOL", `<option value="cobol" selected`)
 }
 
 func TestDeploymentPages(t *testing.T) {

@@ -25,6 +25,8 @@ func At() time.Time { return time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC) }
 // Panel answers the verbs from memory: one server s1 with one app web, whose
 // Run run_1 has not ended. Its methods may be called from any goroutine.
 type Panel struct {
+	Known plane.Kinds // set before it is asked
+
 	mu     sync.Mutex
 	wishes map[string]any
 	errors map[string]error
@@ -208,9 +210,16 @@ func (p *Panel) CreateApp(_ context.Context, _ plane.Actor, w control.AppWish) (
 	return app().App, &run, err
 }
 
-// ProposeKind finds a Django.
+// Kinds are those it was made to know.
+func (p *Panel) Kinds() []plane.Definition { return p.Known.All() }
+
+// ProposeKind finds a Django with a Dockerfile beside it.
 func (p *Panel) ProposeKind(_ context.Context, _ plane.Actor, w control.AppWish) (plane.Proposal, error) {
-	proposal, err := plane.Kinds{}.Propose(plane.Files{Paths: []string{"manage.py"}}, w.Spec)
+	files := plane.Files{Paths: []string{"manage.py", "Dockerfile"}}
+	if w.Spec.Root != "" {
+		files = plane.Files{Paths: []string{w.Spec.Root + "/manage.py", w.Spec.Root + "/Dockerfile"}}
+	}
+	proposal, err := p.Known.Propose(files, w.Spec)
 	return proposal, errors.Join(err, p.called("ProposeKind", w))
 }
 
@@ -488,7 +497,7 @@ func (p *Panel) renamed() control.AppView {
 		a.Name, a.LiveID = p.name, "dep_1"
 	}
 	if kind, err := (plane.Kinds{}).Of(p.kind); err == nil {
-		a.Kind, a.Beside = p.kind, kind.BesideLines(a.Name)
+		a.Kind, a.Beside, a.Shared = p.kind, kind.BesideLines(a.Name), kind.SharedPaths(a.Spec.Options)
 	}
 	return a
 }
