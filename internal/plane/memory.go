@@ -44,7 +44,7 @@ func (r Room) Words() string {
 // RefuseShort names the ways out for an app on a server without room; again is how it is asked for once more.
 func RefuseShort(app, server, again string, r Room) *Error {
 	return &Error{
-		Code: CodeConflict, Field: "acknowledge",
+		Code:    CodeConflict, // of a Run, so that no field can be named
 		Message: fmt.Sprintf("%s has no room for two slots of %s side by side: %s", server, app, r.Words()),
 		Hint: fmt.Sprintf("app set %s --option %s=%s stops the old slot before the new one starts; or give the server more memory; or go on all the same: %s --acknowledge %s",
 			app, OptionSwitch, SwitchRestart, again, AckMemory),

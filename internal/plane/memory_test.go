@@ -27,7 +27,7 @@ func TestRoomForASecondSlot(t *testing.T) {
 		}
 	}
 	text := plane.RefuseShort("web", "s2", "deploy web", plane.Room{Available: 156, Used: 140}).Error()
-	for _, want := range []string{"acknowledge: s2", "156 MiB", "140 MiB", "204 MiB", "app set web --option switch=restart", "deploy web --acknowledge memory"} {
+	for _, want := range []string{"s2 has no room", "156 MiB", "140 MiB", "204 MiB", "app set web --option switch=restart", "deploy web --acknowledge memory"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q lacks %q", text, want)
 		}

@@ -143,7 +143,7 @@ func (a *addition) weighMemory(ctx context.Context, acknowledged bool) error {
 		return nil
 	}
 	return &plane.Error{
-		Code: plane.CodeConflict, Field: "acknowledge",
+		Code:    plane.CodeConflict,
 		Message: fmt.Sprintf("%s has %d MiB of memory available; the app uses %d MiB on %s, so it needs about %d", a.seat.Server.Name, r.Available, r.Used, a.crew.primary().Server.Name, r.Needs()),
 		Hint:    fmt.Sprintf("use a bigger server, or go on all the same: backend add %s %s --acknowledge %s", a.crew.app.Name, a.seat.Server.Name, plane.AckMemory),
 	}
