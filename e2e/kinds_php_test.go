@@ -161,7 +161,11 @@ func laravelBeside(t *testing.T, w *kindWorld) {
 	}
 }
 
-const schedulerRun = "sp-forum_c_schedule.service"
+const (
+	schedulerClock = "sp-forum_c_schedule.timer"
+	schedulerTick  = "sp-forum_t_schedule.service"
+	schedulerRun   = "sp-forum_c_schedule.service"
+)
 
 // laravelMinutes looks at what the scheduler did since it was added, by its own clock of one tick a minute. Then the story lets the same
 // timer tick each second, on every server that has it; laravelTicks looks at what came of that.
@@ -177,17 +181,26 @@ func laravelMinutes(t *testing.T, w *kindWorld) {
 		return len(minutes) >= 3, got
 	})
 	for _, s := range kindServers {
-		w.ssh(t, s, `cd /run/systemd/system; mkdir -p sp-forum_c_schedule.timer.d sp-forum_c_schedule.service.d sp-forum_t_schedule.service.d
-printf '[Timer]\nOnCalendar=\nOnCalendar=*-*-* *:*:*\n' >sp-forum_c_schedule.timer.d/story.conf
-printf '[Unit]\nStartLimitIntervalSec=0\n' | tee sp-forum_c_schedule.service.d/story.conf >sp-forum_t_schedule.service.d/story.conf
-systemctl daemon-reload`)
+		w.ssh(t, s, `cd /run/systemd/system; mkdir -p `+schedulerClock+`.d `+schedulerTick+`.d `+schedulerRun+`.d
+printf '[Timer]\nOnCalendar=\nOnCalendar=*-*-* *:*:*\n' >`+schedulerClock+`.d/story.conf
+printf '[Unit]\nStartLimitIntervalSec=0\n' | tee `+schedulerTick+`.d/story.conf >`+schedulerRun+`.d/story.conf
+systemctl daemon-reload
+! systemctl is-active -q `+schedulerClock+` || { systemctl stop `+schedulerClock+`; touch /run/story-ticks; }`)
 	}
-	// Far from the full minute, so that no tick of before is counted among those of after.
-	w.ssh(t, "s1", `while s=$(date +%-S); [ "$s" -lt 2 ] || [ "$s" -gt 50 ] || [ "$(systemctl show -p ActiveState --value `+schedulerRun+`)" != inactive ]; do sleep 1; done`)
+	w.schedulerRests(t)
 	w.forum(t, "create table before_story as select count(*) as n from ticks")
 	for _, s := range kindServers {
-		w.ssh(t, s, "date +%s >/run/story; systemctl try-restart sp-forum_c_schedule.timer 2>&1 || true")
+		w.ssh(t, s, "sleep 1.1; date +%s >/run/story; [ ! -e /run/story-ticks ] || systemctl start "+schedulerClock) // what began before was in an earlier second
 	}
+}
+
+// schedulerRests waits on s1 for a run that is under way, or asked for, after the clock was stopped.
+func (w *kindWorld) schedulerRests(t *testing.T) {
+	t.Helper()
+	until(t, time.Minute, "the scheduler rests", func() (bool, string) {
+		out := w.ssh(t, "s1", "systemctl show -p ActiveState --value "+schedulerTick+" "+schedulerRun+" | sort -u; systemctl list-jobs --no-legend | grep sp-forum_ || true")
+		return out == "inactive", out
+	})
 }
 
 // scheduled counts on a server how often the scheduler was begun since its clock goes faster.
@@ -200,20 +213,16 @@ func (w *kindWorld) scheduled(t *testing.T, server string) int {
 
 func laravelTicks(t *testing.T, w *kindWorld) {
 	until(t, 4*time.Minute, "60 ticks", func() (bool, string) { n := w.scheduled(t, "s1"); return n >= 60, fmt.Sprint(n) })
-	for _, s := range kindServers {
-		w.ssh(t, s, "rm -r /run/systemd/system/sp-forum_*.d; systemctl daemon-reload")
-	}
-	w.ssh(t, "s1", "systemctl stop sp-forum_c_schedule.timer")
-	defer w.ssh(t, "s1", "systemctl start sp-forum_c_schedule.timer")
-	until(t, 30*time.Second, "the last run ends", func() (bool, string) {
-		out := w.ssh(t, "s1", "systemctl is-active "+schedulerRun+" || true")
-		return out == "inactive", out
-	})
+	w.ssh(t, "s1", "systemctl stop "+schedulerClock)
+	w.schedulerRests(t)
 	ticks, elsewhere := w.scheduled(t, "s1"), w.scheduled(t, "s2")+w.scheduled(t, "s3")
 	rows := w.forum(t, "select count(*) - (select n from before_story) from ticks")
 	t.Logf("the scheduler was begun %d times on s1, %d times elsewhere: the scheduled command ran %s times", ticks, elsewhere, rows)
 	if rows != fmt.Sprint(ticks) || elsewhere != 0 || w.forum(t, "select count(*) from ticks where server <> 's1'") != "0" {
-		t.Error("the scheduled command did not run once for each tick, on s1 alone")
+		t.Errorf("the scheduled command did not run once for each tick, on s1 alone:\n%s", w.ssh(t, "s1", `journalctl -o short-precise --since=@$(cat /run/story) UNIT=`+schedulerRun+` + _SYSTEMD_UNIT=`+schedulerRun+` | tail -n 400`))
+	}
+	for _, s := range kindServers {
+		w.ssh(t, s, "rm -r /run/systemd/system/sp-forum_*.d; systemctl daemon-reload; [ ! -e /run/story-ticks ] || systemctl start "+schedulerClock)
 	}
 }
 
