@@ -232,7 +232,11 @@ const backLimit = 3 * time.Minute
 func (t inTurn) back(ctx context.Context) error {
 	limit := time.Duration(len(t.taking())) * (backLimit + t.crew.app.Spec.Drain())
 	return t.whole(ctx, limit, func(ctx context.Context) error {
-		if err := t.restore(ctx); err != nil {
+		wanted, err := t.restore(ctx)
+		if err != nil {
+			return err
+		}
+		if err := t.await(ctx, wanted); err != nil {
 			return err
 		}
 		var errs []error
@@ -248,22 +252,6 @@ func (t inTurn) back(ctx context.Context) error {
 		t.reverted = len(errs) == 0
 		return errors.Join(errs...)
 	})
-}
-
-// restore writes that the former deployment is live, should it have been otherwise.
-func (t inTurn) restore(ctx context.Context) error {
-	if err := t.mark(ctx, t.previous); err != nil {
-		return fmt.Errorf("switch back: %w", err)
-	}
-	var wanted map[string]int64
-	err := t.Store.Write(ctx, func(tx *store.Tx) (err error) {
-		wanted, err = t.unlive(ctx, tx)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	return t.await(ctx, wanted)
 }
 
 // end has nothing to wait for: nothing runs in the old slot since its turn.

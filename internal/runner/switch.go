@@ -149,14 +149,12 @@ func (d *deployment) verify(ctx context.Context) error {
 	return d.probeDoor(ctx, d.crew, d.crew.app.Spec.HealthPath)
 }
 
-// switchBack returns to what was live before; after an app's first deployment
-// that is nothing, so its entry goes again.
-func (d *deployment) switchBack(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUp)
-	defer cancel()
+// restore writes that the former deployment is live, or none where there was none, and returns what the servers' trees
+// should have become then.
+func (d *deployment) restore(ctx context.Context) (map[string]int64, error) {
 	if d.previous != "" {
 		if err := d.mark(ctx, d.previous); err != nil {
-			return fmt.Errorf("switch back: %w", err)
+			return nil, fmt.Errorf("switch back: %w", err)
 		}
 	}
 	var wanted map[string]int64
@@ -164,6 +162,15 @@ func (d *deployment) switchBack(ctx context.Context) error {
 		wanted, err = d.unlive(ctx, tx)
 		return err
 	})
+	return wanted, err
+}
+
+// switchBack returns to what was live before; after an app's first deployment
+// that is nothing, so its entry goes again.
+func (d *deployment) switchBack(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUp)
+	defer cancel()
+	wanted, err := d.restore(ctx)
 	if err != nil {
 		return err
 	}
