@@ -140,7 +140,7 @@ func (l *line) answer(d *dial, addr string) (net.Conn, error) {
 	var refused *ssh.OpenChannelError
 	switch {
 	case !errors.As(d.err, &refused):
-		return nil, fail(KindLost, l.target, "dialling "+addr, d.err)
+		return nil, fail(KindLost, l.target, "dialling "+addr, plainly(d.err))
 	case forwardKind(refused) == KindTarget:
 		return nil, fail(KindTarget, l.target, "dialling "+addr, errors.New(refused.Message))
 	}

@@ -75,6 +75,17 @@ func handshakeKind(err error) Kind {
 	return KindUnreachable
 }
 
+var errEnded = errors.New("the connection ended")
+
+// plainly is the error of a channel that was asked for. Where the connection ends before the answer, x/crypto/ssh speaks of a
+// packet of no type.
+func plainly(err error) error {
+	if err != nil && strings.HasSuffix(err.Error(), "unexpected packet in response to channel open: <nil>") {
+		return errEnded
+	}
+	return err
+}
+
 // lacksHostKey reports a server that has no key of the pinned type any more.
 func lacksHostKey(err error) bool {
 	var none *ssh.AlgorithmNegotiationError

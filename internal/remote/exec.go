@@ -89,7 +89,7 @@ func (l *line) open(ctx context.Context) (*ssh.Session, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-l.dead:
-		return nil, errors.New("the connection ended")
+		return nil, errEnded
 	}
 	type opened struct {
 		session *ssh.Session
@@ -98,7 +98,7 @@ func (l *line) open(ctx context.Context) (*ssh.Session, error) {
 	answer := make(chan opened, 1)
 	go func() {
 		session, err := l.client.NewSession()
-		answer <- opened{session, err}
+		answer <- opened{session, plainly(err)}
 	}()
 	select {
 	case o := <-answer:
@@ -108,7 +108,7 @@ func (l *line) open(ctx context.Context) (*ssh.Session, error) {
 		return o.session, o.err
 	case <-l.dead: // x/crypto/ssh gives no answer at all when asked in the instant the connection ends
 		<-l.slots
-		return nil, errors.New("the connection ended")
+		return nil, errEnded
 	case <-ctx.Done():
 		go func() {
 			if o := <-answer; o.err == nil {
