@@ -174,7 +174,7 @@ func followOverRestart(t *testing.T, w *world) {
 	if !strings.Contains(out, run.ID) {
 		t.Fatalf("backend add printed %q, the Run is %s", out, run.ID)
 	}
-	ctx, cancel := context.WithTimeout(w.ctx, 3*time.Minute)
+	ctx, cancel := context.WithTimeout(w.ctx, 6*time.Minute)
 	defer cancel()
 	type followed struct {
 		out string

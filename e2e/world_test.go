@@ -230,7 +230,7 @@ func (w *world) lastRunOf(t *testing.T, app, kind string) client.Run {
 func (w *world) underWay(t *testing.T, app, run, server string) {
 	t.Helper()
 	unit := "sp-" + app + "-run-" + run
-	until(t, 2*time.Minute, unit+" runs on "+server, func() (bool, string) {
+	until(t, 5*time.Minute, unit+" runs on "+server, func() (bool, string) {
 		out, err := w.servers[server].SSH(w.ctx, "systemctl is-active "+unit+" || true", nil)
 		must(t, err)
 		return strings.TrimSpace(out) == "active", out
