@@ -465,19 +465,33 @@ func (p *poster) end() (ok, failed int64) {
 	return p.ok.Load(), p.failed.Load()
 }
 
-// databaseKilled: the app's own answer without a database is a 500 of its own;
-// nothing that ServerPlane answers for stays broken, and db show says why. It is
+// killedEngine is one engine under load, and how it goes away and is started again.
+type killedEngine struct{ app, database, kill, start string }
+
+// databaseKilled kills both engines at once. The app's own answer without a database is a 500 of its own;
+// nothing that ServerPlane answers for stays broken, and db show says why. They are
 // away a little longer than what an engine said before is told again.
 func databaseKilled(t *testing.T, w *world) {
-	p := w.post("shop", 4)
+	var all sync.WaitGroup
+	for _, e := range []killedEngine{
+		{"shop", "shop-data", "systemctl kill -s KILL 'postgresql@*' && systemctl stop 'postgresql@*' || true", "systemctl start postgresql@15-main"},
+		{"blog", "blog", "systemctl kill -s KILL mariadb && systemctl stop mariadb || true", "systemctl start mariadb"},
+	} {
+		all.Go(func() { t.Run(e.app, func(t *testing.T) { e.tell(t, w) }) })
+	}
+	all.Wait()
+}
+
+func (e killedEngine) tell(t *testing.T, w *world) {
+	p := w.post(e.app, 4)
 	until(t, 30*time.Second, "rows are written", func() (bool, string) { return p.ok.Load() > 20, "" })
 	killed := make(chan error, 1)
 	go func() {
-		_, err := w.servers["s1"].SSH(w.ctx, "systemctl kill -s KILL 'postgresql@*' && systemctl stop 'postgresql@*' || true; sleep 7; systemctl start postgresql@15-main", nil)
+		_, err := w.servers["s1"].SSH(w.ctx, e.kill+"; sleep 7; "+e.start, nil)
 		killed <- err
 	}()
 	until(t, 15*time.Second, "it is said that the engine is away", func() (bool, string) {
-		d, err := w.api.Database(w.ctx, "shop-data")
+		d, err := w.api.Database(w.ctx, e.database)
 		return err == nil && d.Now != nil && strings.HasPrefix(d.Now.Reason, "the engine refuses: "), fmt.Sprintf("%+v %v", d.Now, err)
 	})
 	must(t, <-killed)
@@ -486,16 +500,16 @@ func databaseKilled(t *testing.T, w *world) {
 		until(t, 30*time.Second, "rows are written again", func() (bool, string) { return p.ok.Load() > at+20, fmt.Sprint(p.failed.Load(), " failed") })
 	}
 	ok, failed := p.end()
-	t.Logf("%d rows, %d refused while the database was away", ok, failed)
+	t.Logf("%s: %d rows, %d refused while the database was away", e.app, ok, failed)
 	if failed == 0 {
 		t.Error("the database was not away")
 	}
 	for _, s := range []string{"s1", "s2", "s3"} {
-		w.untilState(t, "shop", s, "healthy", 30*time.Second)
+		w.untilState(t, e.app, s, "healthy", 30*time.Second)
 	}
 	readBy := map[string]bool{}
 	for range 12 {
-		readBy[w.read(t, "shop").Server] = true
+		readBy[w.read(t, e.app).Server] = true
 	}
 	if len(readBy) != 3 {
 		t.Errorf("only %v came back", readBy)
