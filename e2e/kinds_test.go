@@ -82,7 +82,7 @@ func kindPackages() []string {
 	return []string{
 		"php-fpm", "php-cli", "composer", "unzip", "php-bcmath", "php-curl", "php-gd", "php-intl", "php-mbstring", "php-mysql",
 		"php-pgsql", "php-sqlite3", "php-xml", "php-zip", "php-laravel-framework",
-		"gunicorn", "python3-venv", "python3-django", "python3-psycopg2", "python3-whitenoise", "libjs-jquery", "mariadb-server", "postgresql", "docker.io",
+		"gunicorn", "python3-venv", "python3-django", "python3-psycopg2", "python3-whitenoise", "python3-uvicorn", "python3-starlette", "libjs-jquery", "mariadb-server", "postgresql", "docker.io",
 	}
 }
 

@@ -68,14 +68,16 @@ func (w *kindWorld) repository(t *testing.T, app string, files map[string]string
 const versionPage = `<?php header('Content-Type: text/plain'); echo PHP_SAPI, ' ', PHP_VERSION, "\n", file_get_contents('../built.txt');
 `
 
-const versionServer = `import http.server, os, platform, sys
-class Page(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write((platform.python_version() + " " + os.path.basename(os.path.realpath(sys.executable))).encode())
-    def log_message(self, *args): pass
-http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Page).serve_forever()
+// An ASGI app that is found by looking; uvicorn and Starlette are Debian's.
+const versionServer = `import os, platform, sys
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+def page(request):
+    return PlainTextResponse(" ".join([platform.python_version(), os.path.basename(os.path.realpath(sys.executable)), request.headers["host"], request.scope["asgi"]["version"]]))
+
+app = Starlette(routes=[Route("/", page)])
 `
 
 func versionsAreChosen(t *testing.T, w *kindWorld) {
@@ -84,7 +86,7 @@ func versionsAreChosen(t *testing.T, w *kindWorld) {
 	must(t, os.Symlink("media/evil.php", filepath.Join(w.repos["page"].Dir, "public/evil.php")))
 	_, err := w.repos["page"].Commit("links into a shared folder")
 	must(t, err)
-	w.repository(t, "tool", map[string]string{"serve.py": versionServer, "requirements.txt": ""})
+	w.repository(t, "tool", map[string]string{"main.py": versionServer, "requirements.txt": ""})
 	w.repository(t, "blog", map[string]string{
 		"themes/mine/style.css": "/*\nTheme Name: Mine\n*/\n", "themes/mine/index.php": `<p>of the theme <?php bloginfo('name'); ?></p>`, "themes/mine/functions.php": "<?php\n",
 		"mu-plugins/mine.php": `<?php add_action('init', function () { header('X-Mine: ' . getenv('SERVERPLANE_SERVER') . ' cron ' . (DISABLE_WP_CRON ? 'off' : 'on')); });`,
@@ -96,7 +98,7 @@ func versionsAreChosen(t *testing.T, w *kindWorld) {
 	w.atOnce(t,
 		w.runs(create("page", "--option", "version=8.2", "--option", "shared=uploads", "--build", "composer --version --no-ansi && php -v | head -n 1 >built.txt", "--wait"),
 			[]string{"lb", "enable", "page", "--yes", "--wait"}),
-		w.runs(create("tool", "--option", "version=3.11", "--start", "python serve.py", "--wait")),
+		w.runs(create("tool", "--option", "version=3.11", "--option", "system-site-packages=true", "--wait")),
 		w.runs(create("blog", "--no-deploy"), []string{"db", "create", "blog", "--app", "blog", "--engine", "mariadb", "--wait"}, []string{"deploy", "blog", "--wait"},
 			[]string{"lb", "enable", "blog", "--yes", "--wait"}),
 	)
@@ -106,8 +108,11 @@ func versionsAreChosen(t *testing.T, w *kindWorld) {
 	if got := w.ssh(t, "s1", "ps -u sp_page -o args= | grep -c 'php-fpm: master' ; readlink /proc/$(pgrep -u sp_page -f 'php-fpm: master')/exe"); got != "1\n/usr/sbin/php-fpm8.2" {
 		t.Errorf("the slot's php-fpm is %q", got)
 	}
-	if _, body := w.get(t, http.DefaultClient, "tool", "/"); !regexp.MustCompile(`^3\.11\.\d+ python3\.11$`).MatchString(body) {
+	if _, body := w.get(t, http.DefaultClient, "tool", "/"); !regexp.MustCompile(`^3\.11\.\d+ python3\.11 tool\.example\.com \d`).MatchString(body) {
 		t.Errorf("the tool runs on %q", body)
+	}
+	if got := w.ssh(t, "s1", "pgrep -c -u sp_tool -f -- '-m uvicorn .* main:app$' || true"); got != "1" {
+		t.Errorf("%s of uvicorn's masters run", got)
 	}
 	for app, want := range map[string]string{"page": "PHP 8.2.", "tool": "Python 3.11."} {
 		if got := w.backend(t, app, "s1").Runtime; !strings.HasPrefix(got, want) {
