@@ -25,19 +25,7 @@ func TestContainerProcessGolden(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, got := range map[string]string{"container-process@.service": unit, "container-cron.service": run, "container-process.start": string(script)} {
-		path := filepath.Join("testdata", name)
-		if *update {
-			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got != string(want) {
-			t.Errorf("%s changed; if that is meant, run with -update:\n%s", name, got)
-		}
+		golden(t, name, got)
 	}
 }
 

@@ -42,19 +42,7 @@ func TestContainerGolden(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, got := range map[string]string{"container.service": unit, "container.json": string(create), "container.start": string(start), "container.network": string(network)} {
-		path := filepath.Join("testdata", name)
-		if *update {
-			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got != string(want) {
-			t.Errorf("%s changed; if that is meant, run with -update:\n%s", name, got)
-		}
+		golden(t, name, got)
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/serverplane/serverplane/internal/plane"
@@ -40,20 +39,7 @@ func TestProcessFiles(t *testing.T) {
 		if err != nil {
 			t.Fatal(name, err)
 		}
-		path := filepath.Join("testdata", name)
-		if *update {
-			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-				t.Fatal(err)
-			}
-			continue
-		}
-		want, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(string(want), got); diff != "" {
-			t.Errorf("%s (-want +got); if that is meant, run with -update:\n%s", name, diff)
-		}
+		golden(t, name, got)
 	}
 }
 

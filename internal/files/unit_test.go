@@ -10,9 +10,29 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 var update = flag.Bool("update", false, "write what is rendered into the golden file")
+
+// golden holds what is rendered against the file of that name in testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got); if that is meant, run with -update:\n%s", name, diff)
+	}
+}
 
 func goodUnit() Unit {
 	return Unit{App: "web", Slot: "a", Release: "20260102030405-0123abc", Root: "apps/site", Port: 20001,
@@ -24,19 +44,7 @@ func TestSlotUnitGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const path = "testdata/sp-web-a.service"
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("the unit changed; if that is meant, run with -update:\n%s", got)
-	}
+	golden(t, "sp-web-a.service", got)
 }
 
 // TestUnitsThatAreNeverBesideEachOther: systemd itself stops one before it starts the other, for containers as for processes.
