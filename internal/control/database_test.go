@@ -128,6 +128,9 @@ func TestComputedVariables(t *testing.T) {
 		if v.Computed == "" {
 			t.Errorf("%s is not computed", v.Name)
 		}
+		if differs := strings.Contains(v.Computed, "the host is"); differs != (v.Name == "DB_HOST" || v.Name == "DATABASE_URL") {
+			t.Errorf("%s is told as %q", v.Name, v.Computed)
+		}
 		values[v.Name] = v.Value
 	}
 	if values["DB_HOST"] != "127.0.0.1" || values["DB_PORT"] != "5433" || len(values["DB_PASSWORD"]) != 32 || !strings.HasSuffix(values["DATABASE_URL"], "/a/database-ca.pem") {
