@@ -121,6 +121,22 @@ func TestAnAnnouncedGapIsToldAsThat(t *testing.T) {
 			t.Errorf("the app's own %d: got %d, %v", code, a.code, a.header)
 		}
 	}
+	touch(t, live+"web0.b")
+	serve(t, "app", "127.0.0.11:20002", func(w http.ResponseWriter, r *http.Request) {
+		conn, _, _ := http.NewResponseController(w).Hijack()
+		conn.Close()
+	})
+	for _, announced := range []bool{true, false} {
+		if !announced {
+			os.RemoveAll(gap("web0"))
+		}
+		for verb, want := range map[string]int{"GET": 503, "HEAD": 503, "POST": 502} {
+			want := map[bool]int{true: want, false: 502}[announced]
+			if a := ask(t, request(verb, front, "")); a.code != want || (a.header.Get("Retry-After") == "5") != (want == 503) {
+				t.Errorf("%s without an answer, announced %t: got %d, %v", verb, announced, a.code, a.header)
+			}
+		}
+	}
 }
 
 func TestTheAppsOwnCodesAreItsOwn(t *testing.T) {

@@ -31,8 +31,8 @@ func SitePath(app string) string { return "conf.d/sp-" + app + ".conf" }
 // takes in what lies there.
 func EntryLogPath(app string) string { return "/var/log/nginx/sp-" + app + ".access.log" }
 
-// GapPath is a folder on the primary. While it is there, the entry tells visitors whom every backend refused that the app
-// is being restarted (503, Retry-After) instead of 502.
+// GapPath is a folder. While it is there, the entry on this server tells visitors whom every backend refused that the app is being
+// restarted (503, Retry-After) instead of 502, and its local sites those whom the process gave no answer.
 func GapPath(app string) string { return "/run/" + GapFolder(app) }
 
 // GapFolder is GapPath as systemd names it: whoever makes it must see that it goes again by itself.

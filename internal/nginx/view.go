@@ -53,7 +53,7 @@ type siteView struct {
 	Entry  *entryView
 }
 
-type localView struct{ Slot, Listen, Process, Trust string }
+type localView struct{ Slot, Listen, Process, Trust, Gap string }
 
 func newSiteView(s Site, ipv4Only bool) siteView {
 	trust := s.Trust.String()
@@ -61,8 +61,8 @@ func newSiteView(s Site, ipv4Only bool) siteView {
 		App:   s.App,
 		Trust: trust,
 		Locals: []localView{
-			{"a", s.A.Listen.String(), s.A.Process.String(), trust},
-			{"b", s.B.Listen.String(), s.B.Process.String(), trust},
+			{"a", s.A.Listen.String(), s.A.Process.String(), trust, GapPath(s.App)},
+			{"b", s.B.Listen.String(), s.B.Process.String(), trust, GapPath(s.App)},
 		},
 		Entry: newEntryView(s, ipv4Only),
 	}

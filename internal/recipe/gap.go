@@ -10,8 +10,8 @@ import (
 	"github.com/serverplane/serverplane/internal/remote"
 )
 
-// AnnounceGap has the entry tell visitors that the app is being restarted, from the command's end until EndGap. The
-// primary itself ends it after the limit, or by losing power: an announcement that outlives its panel must not hide a fault for long.
+// AnnounceGap has a server's Nginx tell visitors that the app is being restarted, from the command's end until EndGap. The
+// server itself ends it after the limit, or by losing power: an announcement that outlives its panel must not hide a fault for long.
 func AnnounceGap(a plane.App, limit time.Duration) remote.Command {
 	const script = `systemctl stop --quiet "$1" 2>/dev/null
 exec systemd-run --quiet --collect --unit="$1" --service-type=exec --property=RuntimeDirectory="$2" sleep "$3"`

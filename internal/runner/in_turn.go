@@ -95,7 +95,7 @@ func (t inTurn) order() []recipe.Seat {
 func (t inTurn) turn(ctx context.Context, s recipe.Seat, to plane.Deployment) error {
 	there := (t.resumed || to.ID != t.plan.ID) && t.runsAlone(ctx, s, to)
 	if t.resumed {
-		defer t.endGap(ctx) // the panel may have died in one
+		defer t.endGap(ctx, s) // the panel may have died in one
 	}
 	if !there {
 		only, err := t.standAside(ctx, s)
@@ -103,8 +103,8 @@ func (t inTurn) turn(ctx context.Context, s recipe.Seat, to plane.Deployment) er
 			return err
 		}
 		if only {
-			t.announceGap(ctx)
-			defer t.endGap(ctx)
+			t.announceGap(ctx, s)
+			defer t.endGap(ctx, s)
 		}
 	}
 	s, err := t.lead(ctx, s, to)
@@ -172,28 +172,33 @@ func (t inTurn) standAside(ctx context.Context, s recipe.Seat) (only bool, err e
 	return false, t.drain(ctx, t.crew, []recipe.Seat{now})
 }
 
-// announceGap is a kindness to visitors: without it they get the entry's 502 for as long, and that keeps nobody from a deployment.
-func (t inTurn) announceGap(ctx context.Context) {
-	if err := t.atEntry(ctx, recipe.AnnounceGap(t.crew.app, backLimit)); err != nil {
-		t.say(t.crew.primary().Server.Name, "warning: the entry could not be told of the restart, so visitors get 502 meanwhile: %v", err)
-	}
+// announceGap is a kindness to visitors: without it they get 502 for as long, and that keeps nobody from a deployment.
+func (t inTurn) announceGap(ctx context.Context, s recipe.Seat) {
+	t.tellNginx(ctx, s, recipe.AnnounceGap(t.crew.app, backLimit), "could not be told of the restart, so that visitors get 502 meanwhile")
 }
 
-// endGap lets the entry call a fault a fault again; the primary does it itself where it cannot be reached.
-func (t inTurn) endGap(ctx context.Context) {
+// endGap lets a fault be called a fault again; a server that cannot be reached does it by itself.
+func (t inTurn) endGap(ctx context.Context, s recipe.Seat) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUp)
 	defer cancel()
-	if err := t.atEntry(ctx, recipe.EndGap(t.crew.app)); err != nil {
-		t.say(t.crew.primary().Server.Name, "warning: until it ends by itself, the entry goes on telling visitors of a restart: %v", err)
-	}
+	t.tellNginx(ctx, s, recipe.EndGap(t.crew.app), "goes on telling visitors of a restart until that ends by itself")
 }
 
-func (t inTurn) atEntry(ctx context.Context, command remote.Command) error {
-	res, err := t.Pool.Exec(ctx, recipe.Target(t.crew.primary().Server), command)
-	if err == nil && res.Exit != 0 {
-		err = errors.New(firstLine(string(res.Stderr)))
+// tellNginx has the command run where the entry is and where the backend is.
+func (t inTurn) tellNginx(ctx context.Context, s recipe.Seat, command remote.Command, otherwise string) {
+	seats := []recipe.Seat{t.crew.primary()}
+	if !s.Backend.Primary {
+		seats = append(seats, s)
 	}
-	return err
+	for _, at := range seats {
+		res, err := t.Pool.Exec(ctx, recipe.Target(at.Server), command)
+		if err == nil && res.Exit != 0 {
+			err = errors.New(firstLine(string(res.Stderr)))
+		}
+		if err != nil {
+			t.say(at.Server.Name, "warning: its Nginx %s: %v", otherwise, err)
+		}
+	}
 }
 
 // lead has both local sites lead to the port on which the deployment's process
