@@ -115,7 +115,7 @@ func TestComputedVariables(t *testing.T) {
 	p.ready(1)
 	p.app("web")
 	p.live("web")
-	if run, err := p.ApplyVariables(t.Context(), ann, "web"); err != nil || run != nil {
+	if run, err := p.ApplyVariables(t.Context(), ann, "web", nil); err != nil || run != nil {
 		t.Fatalf("%+v, %v", run, err)
 	}
 	p.made("shop", "", plane.DatabaseServer{Port: 5433, TLS: true, Open: true, MaxConnections: 100, Reserved: 3})
@@ -140,7 +140,7 @@ func TestComputedVariables(t *testing.T) {
 	if err != nil || len(masked) != len(all) || slices.ContainsFunc(masked, func(v control.VariableView) bool { return v.Value != "" }) {
 		t.Errorf("%v, %v", masked, err)
 	}
-	if run, err := p.ApplyVariables(t.Context(), ann, "web"); err != nil || run == nil {
+	if run, err := p.ApplyVariables(t.Context(), ann, "web", nil); err != nil || run == nil {
 		t.Errorf("a new database is nothing to apply: %v", err)
 	}
 }
