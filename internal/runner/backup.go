@@ -66,9 +66,9 @@ func (b *backup) letGo(ctx context.Context) error {
 	case context.Cause(ctx) != nil:
 		return context.Cause(ctx)
 	case err != nil:
-		b.say(b.primary().Name, "older dumps could not be removed, the next dump tries again: %v", err)
+		b.say(b.primary().Name, "warning: older dumps could not be removed, the next dump tries again: %v", err)
 	case strings.TrimSpace(string(res.Stdout)) == "kept":
-		b.say(b.primary().Name, "no older dump was removed: a restore of %s was cut off, and this one may hold a part only; give db restore again", b.db.Name)
+		b.say(b.primary().Name, "warning: no older dump was removed: a restore of %s was cut off, and this one may hold a part only; give db restore again", b.db.Name)
 	default:
 		return nil
 	}
