@@ -282,27 +282,27 @@ func (c *Control) CompareVariables(ctx context.Context, actor plane.Actor, app s
 
 // ApplyVariables starts the live commit with the recorded variables and
 // commands in the other slot. The Run is nil when nothing differs.
-func (c *Control) ApplyVariables(ctx context.Context, actor plane.Actor, app string) (*plane.Run, error) {
+func (c *Control) ApplyVariables(ctx context.Context, actor plane.Actor, app string, acknowledge []string) (*plane.Run, error) {
 	var run *plane.Run
-	err := c.change(ctx, actor, "env.apply", app, func(tx *store.Tx) error {
+	err := c.changeNoting(ctx, actor, "env.apply", app, func(tx *store.Tx) (string, error) {
 		a, err := appByName(ctx, tx, app)
 		if err != nil {
-			return err
+			return "", err
 		}
 		if a.LiveID == "" {
-			return plane.Conflict("nothing is deployed yet", "deploy "+app+" first")
+			return "", plane.Conflict("nothing is deployed yet", "deploy "+app+" first")
 		}
 		live, err := tx.Deployment(ctx, a.LiveID)
 		if err != nil {
-			return err
+			return "", err
 		}
 		same, err := c.applied(ctx, tx, a, live)
 		if err != nil || same {
-			return err
+			return "", err
 		}
-		_, queued, err := c.deploy(ctx, tx, actor, a, deployOrder{trigger: plane.TriggerEnvironment, ref: live.Commit, spec: a.Spec, from: &live})
+		_, queued, err := c.deploy(ctx, tx, actor, a, startAnew(a, live, acknowledge))
 		run = &queued
-		return err
+		return acknowledged(acknowledge), err
 	})
 	c.hub.Publish(TopicQueue)
 	return run, err

@@ -97,12 +97,17 @@ func TestLeastConnectionsAvoidsTheBusyBackend(t *testing.T) {
 	})
 	quick := serve(t, "quick", "127.0.0.12:20001", nil)
 	defer close(release)
-	for waiting := true; waiting; { // until one request is held
-		go send(request("GET", front, ""))
+	for waiting := true; waiting; { // one request after the other, until one is held
+		answered := make(chan error, 1)
+		go func() {
+			_, err := send(request("GET", front, ""))
+			answered <- err
+		}()
 		select {
 		case <-held:
 			waiting = false
-		case <-time.After(50 * time.Millisecond):
+		case err := <-answered:
+			must(t, err)
 		}
 	}
 	if got := hits(t, 20, []string{"GET"}, slow, quick); got[1] != 20 {

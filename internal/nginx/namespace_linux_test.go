@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"testing"
 )
@@ -28,6 +29,7 @@ func TestMain(m *testing.M) {
 }
 
 func reenter() int {
+	runtime.LockOSThread() // the death signal is tied to the thread that starts the copy
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Env = append(os.Environ(), inside+"=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr

@@ -121,7 +121,7 @@ func (d *deployment) weighMemory(ctx context.Context, seats []recipe.Seat) error
 // againWith is what a person would type to ask for this once more with an acknowledgement.
 func (d *deployment) againWith() string {
 	if d.plan.Trigger == plane.TriggerEnvironment {
-		return fmt.Sprintf("deploy %s --ref %s", d.crew.app.Name, d.plan.Commit)
+		return "env apply " + d.crew.app.Name
 	}
 	return d.command()
 }
