@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -47,15 +48,24 @@ type rotation struct {
 func newRotation(t *testing.T) *rotation {
 	t.Helper()
 	r := &rotation{rolling: newRolling(t, nil)}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	r.must(err)
-	r.port = free.Addr().(*net.TCPAddr).Port
-	r.must(free.Close())
+	r.port = freePort()
+	var err error
 	r.server, err = storetest.StartPostgres("listen_addresses=127.0.0.1", "port="+strconv.Itoa(r.port))
 	r.must(err)
 	t.Cleanup(func() { r.must(r.server.Stop()) })
 	r.r.Player, r.r.Prober = &stage{play: r.play}, probe.New(&direct{}, time.Now)
 	return r
+}
+
+// freePort is one that nobody is given who asks for any, so that it is still free when it is used.
+func freePort() int {
+	for {
+		port := 10_000 + rand.IntN(20_000)
+		if l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", port)); err == nil {
+			_ = l.Close()
+			return port
+		}
+	}
 }
 
 func (r *rotation) must(err error) {
