@@ -107,8 +107,8 @@ func (k Kinds) Propose(f Files, given Spec) (Proposal, error) {
 		s.Options = map[string]string{}
 	}
 	maps.Copy(s.Options, given.Options)
-	s.HealthPath = cmp.Or(given.HealthPath, best.Finding.Health)
-	p := Proposal{Kind: best.Kind, Label: cmp.Or(best.Label, string(best.Kind)), Evidence: best.Evidence, Health: best.Finding.Health, Spec: k.Complete(best.Kind, s)}
+	s.HealthPath = cmp.Or(given.HealthPath, best.Health)
+	p := Proposal{Kind: best.Kind, Label: cmp.Or(best.Label, string(best.Kind)), Evidence: best.Evidence, Health: best.Health, Spec: k.Complete(best.Kind, s)}
 	if given.Build == nil {
 		p.Build = best.Finding.Build
 		p.Spec.Build = append(slices.Clone(p.Spec.Build), p.Build...)
