@@ -114,13 +114,13 @@ func (c *Control) computedVariables(ctx context.Context, tx *store.Tx, a plane.A
 			return nil, fmt.Errorf("read the address of %s: %w", s.ServerName, err)
 		}
 		hard, soft := recipe.ShownVariables(kind, a, slot, d, s.Server, private, string(password))
-		from := fmt.Sprintf("database %s; the host is 127.0.0.1 on %s and %s on backends", d.Name, s.ServerName, s.Host)
-		if kind.Container != nil {
-			from = fmt.Sprintf("database %s; the host is %s on all backends", d.Name, s.Host)
-		}
+		host, where := hostTold(kind, s)
 		maps.Copy(hard, soft)
 		for name, value := range hard {
-			v := VariableView{Computed: from, Name: name, Length: len(value), UpdatedAt: d.Since}
+			v := VariableView{Computed: "database " + d.Name, Name: name, Length: len(value), UpdatedAt: d.Since}
+			if strings.Contains(value, host) {
+				v.Computed += where
+			}
 			if reveal {
 				v.Value = value
 			}
@@ -128,6 +128,15 @@ func (c *Control) computedVariables(ctx context.Context, tx *store.Tx, a plane.A
 		}
 	}
 	return views, nil
+}
+
+// hostTold is the host an app's process on the primary finds its database at,
+// and what to tell beside a variable that holds it.
+func hostTold(kind plane.Definition, s DatabaseView) (host, where string) {
+	if kind.Container != nil {
+		return s.Host, fmt.Sprintf("; the host is %s on all backends", s.Host)
+	}
+	return "127.0.0.1", fmt.Sprintf("; the host is 127.0.0.1 on %s and %s on backends", s.ServerName, s.Host)
 }
 
 func (c *Control) setVariable(ctx context.Context, tx *store.Tx, appID, name, value string) error {

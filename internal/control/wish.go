@@ -100,6 +100,7 @@ type DatabaseChange struct {
 	RequireTLS     *bool
 	BackupSchedule *string  // as plane.ParseBackupSchedule reads it, or off
 	Keep           *int     // dumps
+	Prove          bool     // try anew who gets in and who does not
 	Acknowledge    []string // ids of the warnings the person has read
 }
 

@@ -395,7 +395,7 @@ func upgrade(t *testing.T, protocol string) (int, string) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	conn.SetDeadline(time.Now().Add(patient))
 	fmt.Fprintf(conn, "GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: %s\r\nConnection: Upgrade\r\n\r\n", protocol)
 	reader := bufio.NewReader(conn)
 	res, err := http.ReadResponse(reader, nil)
@@ -427,7 +427,7 @@ func TestEventStreamsArriveAsTheyAreSent(t *testing.T) {
 				<-read // the stream goes on only after the visitor has seen the first event
 			}).server.Close()
 			defer close(read)
-			client := &http.Client{Timeout: 5 * time.Second}
+			client := &http.Client{Timeout: patient}
 			res, err := client.Get(front)
 			if err != nil {
 				t.Fatal(err)

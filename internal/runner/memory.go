@@ -133,7 +133,7 @@ func (a *addition) weighMemory(ctx context.Context, acknowledged bool) error {
 	r := plane.Room{Available: there.Available, Used: on.Used, Limit: on.Limit, Unknown: there.Unknown + on.Unknown}
 	switch {
 	case r.Unknown != "":
-		a.say(a.seat.Server.Name, "what memory it needs is unknown (%s); going on", r.Unknown)
+		a.say(a.seat.Server.Name, "warning: what memory it needs is unknown (%s); going on", r.Unknown)
 		return nil
 	case !r.Short():
 		a.say(a.seat.Server.Name, "%d MiB of memory are available; the app uses %d MiB on %s", r.Available, r.Used, a.crew.primary().Server.Name)

@@ -596,7 +596,7 @@ func TestRunStopsAtOnceForThoseWhoOnlyWait(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(20 * time.Second): // of the 25 s it would wait
 		t.Fatal("did not stop")
 	}
 	if got := <-status; !slices.Contains([]int{200, 503}, got) {

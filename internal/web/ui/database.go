@@ -125,6 +125,17 @@ func (u *UI) setDatabase(v *visit) error {
 	return v.see("/runs/"+run.ID, "")
 }
 
+// proveDatabase tries anew who gets in and who does not.
+func (u *UI) proveDatabase(v *visit) error {
+	return u.onDatabase(v, func() (plane.Run, error) {
+		run, err := u.control.SetDatabase(v.ctx(), v.actor, v.path("database"), control.DatabaseChange{Prove: true})
+		if err != nil {
+			return plane.Run{}, err
+		}
+		return *run, nil
+	})
+}
+
 func (u *UI) removeDatabase(v *visit) error {
 	if err := v.confirmed(v.path("database")); err != nil {
 		return v.again(err, u.databases)

@@ -43,6 +43,7 @@ type Panel struct {
 	follow control.LogFollower // or nil
 	runs   int                 // in the list, the same one again and again; 0 means one
 	served *control.ServedView
+	became plane.Role // of everybody who comes with a token or session, or empty
 }
 
 // New returns a fresh panel.
@@ -132,7 +133,7 @@ func (p *Panel) start(verb string, wish any) (plane.Run, error) {
 func (p *Panel) Authenticate(_ context.Context, token, from string) (plane.Actor, error) {
 	for _, r := range []plane.Role{plane.RoleOwner, plane.RoleAdmin, plane.RoleViewer} {
 		if token == Token(r) {
-			return plane.Actor{UserID: "usr_1", Email: "me@example.com", Role: r, From: from}, p.called("Authenticate", from)
+			return plane.Actor{UserID: "usr_1", Email: "me@example.com", Role: p.roleOf(r), From: from}, p.called("Authenticate", from)
 		}
 	}
 	return plane.Actor{}, &plane.Error{Code: plane.CodeUnauthorized, Message: "the token is not valid"}
