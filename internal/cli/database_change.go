@@ -121,7 +121,7 @@ func (sh *shell) databaseRestore() *cobra.Command {
 func (sh *shell) databaseRotate() *cobra.Command {
 	var yes *bool
 	var w *client.Consent
-	cmd := sh.onDatabase("rotate-password NAME", "Make a new password and start the app's processes with it; no request is lost", 1,
+	cmd := sh.onDatabase("rotate-password NAME", "Make a new password and start the app's processes with it; no request is lost, but where an only backend is restarted", 1,
 		func(ctx context.Context, c *client.Client, args []string) (client.Work, error) {
 			what := "starting the app anew with another password of database " + args[0] + ", which locks out whoever else was given the old one and cuts off what cron began before"
 			if err := sh.consent(*yes, what, args[0]); err != nil {
