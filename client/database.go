@@ -158,8 +158,8 @@ func (c *Client) BackupDatabase(ctx context.Context, name string) (Work, error) 
 }
 
 // RotatePassword makes a new password and starts the deployment that brings it to the app's processes.
-func (c *Client) RotatePassword(ctx context.Context, name string) (Work, error) {
-	return fetch[Work](ctx, c, "POST", join("databases", name, "rotate-password"), nil, nil)
+func (c *Client) RotatePassword(ctx context.Context, name string, w Consent) (Work, error) {
+	return fetch[Work](ctx, c, "POST", join("databases", name, "rotate-password"), nil, w)
 }
 
 // Backups lists a database's dumps, newest first.

@@ -120,14 +120,16 @@ func (sh *shell) databaseRestore() *cobra.Command {
 
 func (sh *shell) databaseRotate() *cobra.Command {
 	var yes *bool
+	var w *client.Consent
 	cmd := sh.onDatabase("rotate-password NAME", "Make a new password and start the app's processes with it; no request is lost", 1,
 		func(ctx context.Context, c *client.Client, args []string) (client.Work, error) {
 			what := "starting the app anew with another password of database " + args[0] + ", which locks out whoever else was given the old one and cuts off what cron began before"
 			if err := sh.consent(*yes, what, args[0]); err != nil {
 				return client.Work{}, err
 			}
-			return c.RotatePassword(ctx, args[0])
+			return c.RotatePassword(ctx, args[0], *w)
 		})
+	w = consentFlag(cmd)
 	yes = cmd.Flags().Bool("yes", false, "do not ask")
 	return cmd
 }

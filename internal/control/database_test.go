@@ -146,7 +146,7 @@ func TestComputedVariables(t *testing.T) {
 	p.ready(1)
 	p.app("web")
 	p.live("web")
-	if run, err := p.ApplyVariables(t.Context(), ann, "web"); err != nil || run != nil {
+	if run, err := p.ApplyVariables(t.Context(), ann, "web", nil); err != nil || run != nil {
 		t.Fatalf("%+v, %v", run, err)
 	}
 	p.made("shop", "", plane.DatabaseServer{Port: 5433, TLS: true, Open: true, MaxConnections: 100, Reserved: 3})
@@ -159,6 +159,9 @@ func TestComputedVariables(t *testing.T) {
 		if v.Computed == "" {
 			t.Errorf("%s is not computed", v.Name)
 		}
+		if differs := strings.Contains(v.Computed, "the host is"); differs != (v.Name == "DB_HOST" || v.Name == "DATABASE_URL") {
+			t.Errorf("%s is told as %q", v.Name, v.Computed)
+		}
 		values[v.Name] = v.Value
 	}
 	if values["DB_HOST"] != "127.0.0.1" || values["DB_PORT"] != "5433" || len(values["DB_PASSWORD"]) != 32 || !strings.HasSuffix(values["DATABASE_URL"], "/a/database-ca.pem") {
@@ -168,7 +171,7 @@ func TestComputedVariables(t *testing.T) {
 	if err != nil || len(masked) != len(all) || slices.ContainsFunc(masked, func(v control.VariableView) bool { return v.Value != "" }) {
 		t.Errorf("%v, %v", masked, err)
 	}
-	if run, err := p.ApplyVariables(t.Context(), ann, "web"); err != nil || run == nil {
+	if run, err := p.ApplyVariables(t.Context(), ann, "web", nil); err != nil || run == nil {
 		t.Errorf("a new database is nothing to apply: %v", err)
 	}
 }

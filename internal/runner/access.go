@@ -154,6 +154,6 @@ func (j *job) proveShut(ctx context.Context, c crew, s recipe.Seat, d plane.Data
 		j.say(s.Server.Name, "is refused by database %s: %s", d.Name, proof.Answer)
 		return true, nil
 	}
-	j.say(s.Server.Name, "may not connect to database %s any more; that it is refused is not proven: %s", d.Name, proof.Answer)
+	j.say(s.Server.Name, "warning: may not connect to database %s any more; that it is refused is not proven: %s", d.Name, proof.Answer)
 	return false, nil
 }

@@ -66,9 +66,9 @@ func (b *backup) letGo(ctx context.Context) error {
 	case context.Cause(ctx) != nil:
 		return context.Cause(ctx)
 	case err != nil:
-		b.say(b.primary().Name, "older dumps could not be removed, the next dump tries again: %v", err)
+		b.say(b.primary().Name, "warning: older dumps could not be removed, the next dump tries again: %v", err)
 	case strings.TrimSpace(string(res.Stdout)) == "kept":
-		b.say(b.primary().Name, "no older dump was removed: a restore of %s was cut off, and this one may hold a part only; give db restore again", b.db.Name)
+		b.say(b.primary().Name, "warning: no older dump was removed: a restore of %s was cut off, and this one may hold a part only; give db restore again", b.db.Name)
 	default:
 		return nil
 	}
@@ -146,7 +146,7 @@ func (d *databaseJob) undo(ctx context.Context, _ error) {
 		return
 	}
 	if err := d.stopRunUnit(ctx, d.primary(), databaseWork, d.run.ID); err != nil {
-		d.say(d.primary().Name, "could not stop what this Run started: %v", err)
+		d.say(d.primary().Name, "warning: could not stop what this Run started: %v", err)
 	}
 }
 
@@ -218,9 +218,9 @@ func (r *restoration) undo(ctx context.Context, cause error) {
 	})
 	switch {
 	case err != nil:
-		r.say(r.primary().Name, "could not see how the restore ended: %v; should the server have gone down in the middle, it puts back what was there before when it comes up", err)
+		r.say(r.primary().Name, "warning: could not see how the restore ended: %v; should the server have gone down in the middle, it puts back what was there before when it comes up", err)
 	case res.Exit == 2:
-		r.say(r.primary().Name, "it may hold a part of the dump only, since what was there before could not be put back; that is backup %s", r.made.ID)
+		r.say(r.primary().Name, "warning: it may hold a part of the dump only, since what was there before could not be put back; that is backup %s", r.made.ID)
 	case res.Exit != 0:
 		r.say(r.primary().Name, "what was there before is still being put back; the next Run about a database here waits for that")
 	case strings.TrimSpace(string(res.Stdout)) == r.run.ID:

@@ -78,7 +78,7 @@ func (d *databaseJob) admitted(ctx context.Context) []recipe.Seat {
 		return err
 	})
 	if err != nil {
-		d.say("", "could not read who may connect: %v", err)
+		d.say("", "warning: could not read who may connect: %v", err)
 	}
 	return out
 }

@@ -47,7 +47,7 @@ func (j *job) refuseStrangers(ctx context.Context, d plane.Database, c crew) err
 	case plane.Fail:
 		j.say("", "a stranger is refused by database %s: %s: %s", d.Name, proof.Vantage, proof.Answer)
 	default:
-		j.say("", "not proven that strangers are refused by database %s: %s", d.Name, proof.Answer)
+		j.say("", "warning: not proven that strangers are refused by database %s: %s", d.Name, proof.Answer)
 	}
 	return nil
 }

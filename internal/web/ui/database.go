@@ -20,7 +20,7 @@ type DatabaseVerbs interface {
 	Databases(ctx context.Context, actor plane.Actor, app string) ([]control.DatabaseView, error)
 	SetDatabase(ctx context.Context, actor plane.Actor, name string, ch control.DatabaseChange) (*plane.Run, error)
 	RemoveDatabase(ctx context.Context, actor plane.Actor, name string) (plane.Run, error)
-	RotatePassword(ctx context.Context, actor plane.Actor, name string) (plane.Run, error)
+	RotatePassword(ctx context.Context, actor plane.Actor, name string, acknowledge []string) (plane.Run, error)
 	LookAtDatabase(ctx context.Context, actor plane.Actor, name string, limit time.Duration) (plane.DatabaseLook, error)
 }
 
@@ -161,7 +161,7 @@ func (u *UI) rotatePassword(v *visit) error {
 		return v.again(err, u.databases)
 	}
 	return u.onDatabase(v, func() (plane.Run, error) {
-		return u.control.RotatePassword(v.ctx(), v.actor, v.path("database"))
+		return u.control.RotatePassword(v.ctx(), v.actor, v.path("database"), v.form.Values["acknowledge"])
 	})
 }
 
