@@ -385,6 +385,11 @@ func TestRestoreIsWholeOrNothing(t *testing.T) {
 	c.bring()
 	c.sql("sp_shop", "CREATE TABLE visits AS SELECT n, md5(n::text) AS t FROM generate_series(1, 5000) n; ALTER TABLE visits OWNER TO sp_shop; ALTER TABLE visits ADD PRIMARY KEY (n)")
 	rows := c.dump("run_aaaaaaaaaaaaaaab", first)
+	c.sql("postgres", `CREATE ROLE reader; GRANT CONNECT ON DATABASE sp_shop TO reader; ALTER DATABASE sp_shop SET search_path TO "$user", public, 'it''s';
+		ALTER DATABASE sp_shop SET timezone TO 'Europe/Berlin'; ALTER ROLE reader IN DATABASE sp_shop SET application_name TO 'a "b'' c'`)
+	const own = `SELECT setrole::regrole, setconfig FROM pg_db_role_setting JOIN pg_database d ON d.oid = setdatabase AND datname = 'sp_shop' ORDER BY 1;
+		SELECT datacl FROM pg_database WHERE datname = 'sp_shop'`
+	settings := c.sql("postgres", own)
 	c.sql("sp_shop", "DELETE FROM visits WHERE n > 100")
 	c.sql("postgres", "ALTER DATABASE sp_shop WITH ALLOW_CONNECTIONS false") // as an older panel could leave it
 	c.dump("run_aaaaaaaaaaaaaaac", second)
@@ -417,6 +422,9 @@ func TestRestoreIsWholeOrNothing(t *testing.T) {
 	})
 	if out, err := restore("run_good", rows); err != nil || count() != "5000" || beside() != "0" {
 		t.Errorf("%v, %s rows, %s beside\n%s", err, count(), beside(), out)
+	}
+	if now := c.sql("postgres", own); now != settings || !strings.Contains(now, "Europe/Berlin") || !strings.Contains(now, "reader=c/") {
+		t.Errorf("what was set at the database was\n%s\nand is\n%s", settings, now)
 	}
 	if told, _ := os.ReadFile(c.dir + "/run/database.restored"); string(told) != "run_good\n" {
 		t.Errorf("the panel reads that %q was restored", told)
