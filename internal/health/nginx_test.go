@@ -72,7 +72,7 @@ func (p *panel) hear(said chan string, want string) {
 		if got != want {
 			p.Fatalf("said %q, want %q", got, want)
 		}
-	case <-time.After(40 * time.Second):
+	case <-time.After(patient):
 		p.Fatalf("never said %q", want)
 	}
 }
@@ -82,7 +82,7 @@ func (p *panel) poll(what string, ok func() bool) {
 	p.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for late := time.After(40 * time.Second); !ok(); {
+	for late := time.After(patient); !ok(); {
 		select {
 		case <-tick.C:
 		case <-late:
@@ -115,7 +115,7 @@ func TestNginxIsAsked(t *testing.T) {
 		t.Errorf("told as %q at %v", got.NginxError, got.NginxCheckedAt)
 	}
 	p.hear(said, "nginx accepts the server's tree again")
-	<-woken
+	receive(t, "the hint about the tree", woken)
 	if got := p.known(broken); got.NginxError != "" {
 		t.Errorf("still told: %q", got.NginxError)
 	}

@@ -69,15 +69,13 @@ func TestServersSignsOfLife(t *testing.T) {
 	log := lines{slog.DiscardHandler, make(chan string, 10)}
 	keeper := health.NewServers(health.Config{Store: p.store, Hub: p.hub, Now: p.now, Owner: "panel-1", Log: slog.New(log)}, s)
 	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error)
+	done := make(chan error, 1)
 	go func() { done <- keeper.Run(ctx) }()
 	for range 3 {
-		if said := <-log.said; said != "server changed" {
-			t.Errorf("said %q", said)
-		}
+		p.hear(log.said, "server changed")
 	}
 	cancel()
-	if err := <-done; err != nil {
+	if err := receive(t, "Run's end", done); err != nil {
 		t.Error(err)
 	}
 	for _, c := range []struct {

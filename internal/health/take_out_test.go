@@ -73,7 +73,7 @@ func TestTakeOutAndBack(t *testing.T) {
 
 	second.status.Store(500)
 	p.goes(there, true)
-	<-trees
+	receive(t, "the hint about the tree", trees)
 	if got := p.generation(s1); got != 1 {
 		t.Errorf("the primary's tree is at %d", got)
 	}

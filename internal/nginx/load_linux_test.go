@@ -16,8 +16,8 @@ import (
 // visitors ask without a pause over kept connections, GET and POST in turn, and never repeat.
 type visitors struct {
 	t       *testing.T
-	expect  atomic.Value   // prefix every answer to a request begun from now on must have
-	told    []atomic.Int64 // per visitor: the round in which it was last told to close
+	wanted  atomic.Pointer[string] // prefix every answer to a request begun from now on must have
+	told    []atomic.Int64         // per visitor: the round in which it was last told to close
 	round   atomic.Int64
 	total   atomic.Int64
 	failure atomic.Value
@@ -27,12 +27,15 @@ type visitors struct {
 
 func visit(t *testing.T, n int, expect string) *visitors {
 	v := &visitors{t: t, told: make([]atomic.Int64, n), stop: make(chan struct{})}
-	v.expect.Store(expect)
+	v.expect(expect)
 	for i := range n {
 		v.group.Go(func() { v.one(i) })
 	}
 	return v
 }
+
+// expect is in force for the requests that begin and end before the next: to expect the same again is another expectation.
+func (v *visitors) expect(prefix string) { v.wanted.Store(&prefix) }
 
 func (v *visitors) one(i int) {
 	kept := &http.Transport{}
@@ -44,10 +47,10 @@ func (v *visitors) one(i int) {
 		default:
 		}
 		round := v.round.Load()
-		want := v.expect.Load().(string)
+		want := v.wanted.Load()
 		a, err := over(kept, request([]string{"GET", "POST"}[n%2], front, "x"))
-		if err != nil || a.code != 200 || !strings.HasPrefix(a.body, want) && v.expect.Load() == want {
-			v.failure.CompareAndSwap(nil, fmt.Sprintf("want %s, got %d %q, %v", want, a.code, a.body, err))
+		if err != nil || a.code != 200 || !strings.HasPrefix(a.body, *want) && v.wanted.Load() == want {
+			v.failure.CompareAndSwap(nil, fmt.Sprintf("want %s, got %d %q, %v", *want, a.code, a.body, err))
 		}
 		if a.close {
 			v.told[i].Store(round)
@@ -56,10 +59,10 @@ func (v *visitors) one(i int) {
 	}
 }
 
-// await returns once done says so; the test fails after 10 s.
+// await returns once done says so; the test fails when it takes too long.
 func (v *visitors) await(what string, done func() bool) {
 	v.t.Helper()
-	for limit := time.Now().Add(10 * time.Second); !done(); time.Sleep(time.Millisecond) {
+	for limit := time.Now().Add(patient); !done(); time.Sleep(time.Millisecond) {
 		if time.Now().After(limit) {
 			v.t.Fatalf("waiting for %s", what)
 		}
@@ -92,13 +95,13 @@ func TestSwitchingUnderLoadLosesNothing(t *testing.T) {
 	v := visit(t, 6, "old")
 	for range 10 {
 		v.more(20)
-		v.expect.Store("") // either will do while it happens
+		v.expect("") // either will do while it happens
 		touch(t, live+"web0.b")
-		v.expect.Store("new")
+		v.expect("new")
 		v.more(20)
-		v.expect.Store("")
+		v.expect("")
 		os.Remove(live + "web0.b")
-		v.expect.Store("old")
+		v.expect("old")
 	}
 	v.leave()
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -20,7 +21,7 @@ import (
 func told(t *testing.T, path string, n int) []string {
 	t.Helper()
 	var lines []string
-	for limit := time.Now().Add(5 * time.Second); time.Now().Before(limit); time.Sleep(10 * time.Millisecond) {
+	for limit := time.Now().Add(patient); time.Now().Before(limit); time.Sleep(10 * time.Millisecond) {
 		text, _ := os.ReadFile(path)
 		lines = strings.SplitAfter(string(text), "\n")
 		lines = lines[:len(lines)-1]
@@ -32,6 +33,24 @@ func told(t *testing.T, path string, n int) []string {
 		t.Fatalf("%s has %d lines, want %d:\n%s", path, len(lines), n, strings.Join(lines, ""))
 	}
 	return lines
+}
+
+// let waits until no worker has the file open any more: its lines may be there before it has looked at the signal.
+func let(t *testing.T, path string) {
+	t.Helper()
+	open := func(worker string) bool {
+		links, _ := filepath.Glob(filepath.Dir(worker) + "/fd/*")
+		return slices.ContainsFunc(links, func(l string) bool {
+			to, _ := os.Readlink(l)
+			return to == path
+		})
+	}
+	for limit := time.Now().Add(patient); time.Now().Before(limit); time.Sleep(5 * time.Millisecond) {
+		if !slices.ContainsFunc(workers(), open) {
+			return
+		}
+	}
+	t.Fatalf("a worker goes on writing to %s", path)
 }
 
 // logged starts the tree with an empty log.
@@ -181,6 +200,7 @@ func TestNothingOfTheLogIsLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	told(t, path+".1", sent)
+	let(t, path+".1")
 	some(10)
 	lines := slices.Concat(told(t, path+".1", sent-10), told(t, path, 10))
 	all := strings.Join(lines, "") // by worker, so in no order

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"testing"
 )
@@ -28,6 +29,7 @@ func TestMain(m *testing.M) {
 }
 
 func reenter() int {
+	runtime.LockOSThread() // the death signal is tied to the thread that starts the copy
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Env = append(os.Environ(), inside+"=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
@@ -57,13 +59,14 @@ cp -r /etc/nginx /run/nginx-tree
 mount -t tmpfs -o mode=755 tmpfs /var/lib
 mount -t tmpfs -o mode=755 tmpfs /var/log
 mkdir -p /var/lib/serverplane/live /var/lib/nginx /var/log/nginx
+sed -i 's/^worker_processes .*/worker_processes %d;/' /run/nginx-tree/nginx.conf
 rm -f /run/nginx-tree/sites-enabled/* /run/nginx-tree/modules-enabled/* /run/nginx-tree/conf.d/*
 mount --bind /run/nginx-tree /etc/nginx
 ip link set lo up
 echo 1 > /proc/sys/net/ipv4/ip_nonlocal_bind
 echo 1 > /proc/sys/net/ipv6/ip_nonlocal_bind
 `
-	out, err := exec.Command("sh", "-c", script).CombinedOutput()
+	out, err := exec.Command("sh", "-c", fmt.Sprintf(script, workersOfMachine)).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}

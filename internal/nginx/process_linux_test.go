@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 )
 
 // process is an app's process: it tells who answered and what reached it.
@@ -78,7 +77,7 @@ func send(r *http.Request) (answer, error) {
 
 func over(transport *http.Transport, r *http.Request) (answer, error) {
 	r.GetBody = nil // an http.Transport repeats only what it can read again
-	client := &http.Client{Transport: transport, Timeout: 10 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := &http.Client{Transport: transport, Timeout: patient, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	res, err := client.Do(r)
 	if err != nil {
 		return answer{}, err

@@ -108,7 +108,7 @@ func TestThePanelCountsWhatTheProcessesDid(t *testing.T) {
 	right := func() {
 		t.Helper()
 		var got map[string]plane.Served
-		for limit := time.Now().Add(15 * time.Second); time.Now().Before(limit); time.Sleep(10 * time.Millisecond) {
+		for limit := time.Now().Add(patient); time.Now().Before(limit); time.Sleep(10 * time.Millisecond) {
 			got = sums()
 			ok := got["b2"].Requests == int(first.hits.Load()) && got["b3"].Requests == int(second.hits.Load()) && got["b2"].Errors+got["b3"].Errors == failed
 			if ok && got["b1"].Requests == 0 && got[""].Requests == refused && got[""].Errors == refused && got["b1"].PassedOn > 0 {

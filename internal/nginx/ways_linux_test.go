@@ -114,7 +114,7 @@ func TestWorkersThatStandElsewhereAreNotInForce(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.cmd.Process.Signal(syscall.SIGHUP)
-	for limit := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for limit := time.Now().Add(patient); ; time.Sleep(5 * time.Millisecond) {
 		a, err := send(request("GET", "http://"+nginx.VersionAddress+"/", ""))
 		if err == nil && a.code == http.StatusInternalServerError && strings.Contains(a.body, "modules-enabled") {
 			return

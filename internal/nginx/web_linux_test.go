@@ -47,7 +47,7 @@ func web(t *testing.T, w nginx.Web) nginx.Web {
 	cmd := exec.Command("nginx", "-e", "stderr", "-g", "user root;", "-c", conf) // the folders of a test are its own
 	must(t, cmd.Start())
 	t.Cleanup(func() { cmd.Process.Signal(syscall.SIGQUIT); cmd.Wait() })
-	for limit := time.Now().Add(5 * time.Second); time.Now().Before(limit); time.Sleep(5 * time.Millisecond) {
+	for limit := time.Now().Add(patient); time.Now().Before(limit); time.Sleep(5 * time.Millisecond) {
 		if c, err := net.Dial("tcp", w.Listen.String()); err == nil {
 			c.Close()
 			return w

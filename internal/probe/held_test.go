@@ -17,11 +17,12 @@ func TestThroughAHeldConnection(t *testing.T) {
 	panel, _ := key(t)
 	prober := probe.New(pool(t, panel), time.Now)
 	to := sshd(t, panel)
-	at := func(addr string) plane.Probe {
+	within := func(limit time.Duration, addr string) plane.Probe {
 		q := question(addr, "/")
-		q.From, q.Timeout = to, time.Second
+		q.From, q.Timeout = to, limit
 		return prober.Ask(t.Context(), q)
 	}
+	at := func(addr string) plane.Probe { return within(time.Minute, addr) }
 	app := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusCreated) })
 	got := at(app)
 	expect(t, got, plane.Pass, "HTTP 201", "answered 201")
@@ -32,7 +33,7 @@ func TestThroughAHeldConnection(t *testing.T) {
 	_ = closed.Close()
 	expect(t, at(closed.Addr().String()), plane.Fail, "Connection refused", "nothing listens on")
 	silent := listen(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
-	expect(t, at(silent.Addr().String()), plane.Fail, "no answer", "accepted the connection but did not answer within 1s")
+	expect(t, within(time.Second, silent.Addr().String()), plane.Fail, "no answer", "accepted the connection but did not answer within 1s")
 	rude := listen(t, func(c net.Conn) { _, _ = c.Read(make([]byte, 1)) })
 	expect(t, at(rude.Addr().String()), plane.Fail, "", "closed the connection without an answer")
 }

@@ -7,7 +7,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 )
 
 // site is a change whose version server answers what it should.
@@ -24,6 +23,12 @@ func provisioned(t *testing.T) (*Pool, Target) {
 	s := newServer(t, panel)
 	newAccount(t, "serverplane", "")
 	must(t, os.WriteFile("/etc/sudoers.d/serverplane", []byte("serverplane ALL=(ALL:ALL) NOPASSWD: ALL\n"), 0o440))
+	t.Cleanup(func() { // the next test finds a machine that no panel has seen
+		must(t, os.Remove("/etc/sudoers.d/serverplane"))
+		for _, rest := range []string{"/var/lib/serverplane", "/etc/nginx/conf.d/00-serverplane.conf", "/etc/nginx/conf.d/sp-web.conf"} {
+			must(t, os.RemoveAll(rest))
+		}
+	})
 	s.User = "serverplane"
 	return runPool(t, panel), s.Target
 }
@@ -40,7 +45,7 @@ func installGuard(t *testing.T) {
 
 func TestGuardedChange(t *testing.T) {
 	p, target := provisioned(t)
-	ctx := within(t, 30*time.Second)
+	ctx := within(t, patient)
 	_, err := p.Apply(ctx, target, site(1))
 	if err == nil || !strings.Contains(err.Error(), "provision the server") {
 		t.Fatalf("without the program: %v", err)
@@ -75,6 +80,19 @@ func TestGuardedChange(t *testing.T) {
 	wantFinished(ctx, t, p, target)
 }
 
+// holdAnnouncement makes the guard announce until the test has seen it, however slow the machine is.
+func holdAnnouncement(t *testing.T) {
+	t.Helper()
+	program, err := os.ReadFile(guardPath)
+	must(t, err)
+	const pause = "time.sleep(ANNOUNCE_SECONDS)"
+	if strings.Count(string(program), pause) != 1 {
+		t.Fatalf("the guard has not one %q", pause)
+	}
+	patient := strings.Replace(string(program), pause, "any(os.path.exists('/run/go') or time.sleep(0.01) for _ in range(6000))", 1)
+	must(t, os.WriteFile(guardPath, []byte(patient), 0o755))
+}
+
 // wantFinished closes the channel in the middle of an announced change, which then finishes by itself.
 func wantFinished(ctx context.Context, t *testing.T, p *Pool, target Target) {
 	t.Helper()
@@ -84,6 +102,7 @@ func wantFinished(ctx context.Context, t *testing.T, p *Pool, target Target) {
 	}
 	next := site(4, page)
 	next.Announce = true
+	holdAnnouncement(t)
 	cut, cancel := context.WithCancel(ctx)
 	end := make(chan error, 1)
 	go func() {
@@ -95,9 +114,11 @@ func wantFinished(ctx context.Context, t *testing.T, p *Pool, target Target) {
 		return err == nil
 	})
 	cancel()
-	if err := <-end; !errors.Is(err, context.Canceled) {
+	if err := receive(t, "Apply's end", end); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
+	must(t, os.WriteFile("/run/go", nil, 0o644))
+	defer func() { must(t, os.Remove("/run/go")) }()
 	o, err := p.Apply(ctx, target, next)
 	if err != nil || o.Result != Unchanged {
 		t.Errorf("the change that was cut off did not finish: %+v %v", o, err)

@@ -21,7 +21,7 @@ func TestExecGivesWhatTheCommandGave(t *testing.T) {
 	signer := newSigner(t)
 	s := newServer(t, signer)
 	p := runPool(t, signer)
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, patient)
 	r, err := p.Exec(ctx, s.Target, Command{Args: []string{"sh", "-c", "cat; echo bad >&2; exit 3"}, Stdin: strings.NewReader("in\x00put")})
 	if err != nil || r.Exit != 3 || string(r.Stdout) != "in\x00put" || string(r.Stderr) != "bad\n" || r.Truncated || r.Duration <= 0 {
 		t.Errorf("got %+v %v", r, err)
@@ -43,7 +43,7 @@ func TestExecFromOneCommandIntoAnother(t *testing.T) {
 	signer := newSigner(t)
 	s := newServer(t, signer)
 	p := runPool(t, signer)
-	ctx := within(t, 60*time.Second)
+	ctx := within(t, patient)
 	out, in := io.Pipe()
 	var sides errgroup.Group
 	sides.Go(func() error {
@@ -69,7 +69,7 @@ func TestExecQuotes(t *testing.T) {
 	p := runPool(t, signer)
 	rapid.Check(t, func(r *rapid.T) {
 		args := rapid.SliceOfN(rapid.StringOfN(rapid.SampledFrom([]rune(`'"\$ *#{}`+"`\n\t!ä;&|<>()~a")), 0, 12, -1), 1, 6).Draw(r, "args")
-		result, err := p.Exec(within(t, 10*time.Second), s.Target, Command{Args: append([]string{"printf", `%s\0`}, args...)})
+		result, err := p.Exec(within(t, patient), s.Target, Command{Args: append([]string{"printf", `%s\0`}, args...)})
 		if want := strings.Join(args, "\x00") + "\x00"; err != nil || string(result.Stdout) != want {
 			r.Fatalf("got %q %v, want %q", result.Stdout, err, want)
 		}
@@ -91,7 +91,7 @@ func TestExecManyAtOnce(t *testing.T) {
 	signer := newSigner(t)
 	s := newServer(t, signer)
 	p := runPool(t, signer)
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, patient)
 	var all sync.WaitGroup
 	for i := range 40 {
 		all.Go(func() {
@@ -112,19 +112,19 @@ func TestExecBeyondMaxSessions(t *testing.T) {
 	signer := newSigner(t)
 	s := newServer(t, signer, "MaxSessions 1")
 	p := runPool(t, signer)
-	ctx, cancel := context.WithCancel(within(t, 20*time.Second))
+	ctx, cancel := context.WithCancel(within(t, patient))
 	defer cancel()
 	up, end := make(chan string, 1), make(chan error, 1)
 	go func() {
 		_, err := p.Stream(ctx, s.Target, Command{Args: []string{"sh", "-c", "echo up; exec sleep 60"}}, func(l string) { up <- l })
 		end <- err
 	}()
-	<-up
+	receive(t, "the first command", up)
 	if r, err := p.Exec(ctx, s.Target, Command{Args: []string{"echo", "second"}}); err != nil || string(r.Stdout) != "second\n" {
 		t.Errorf("got %q %v", r.Stdout, err)
 	}
 	cancel()
-	if err := <-end; !errors.Is(err, context.Canceled) {
+	if err := receive(t, "the first command's end", end); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -135,7 +135,7 @@ func TestExecCancelEndsTheCommand(t *testing.T) {
 	newAccount(t, "cara", "") // sshd delivers no signals to root's commands
 	s.User = "cara"
 	p := runPool(t, signer)
-	ctx, cancel := context.WithCancel(within(t, 20*time.Second))
+	ctx, cancel := context.WithCancel(within(t, patient))
 	pid := 0
 	begun := time.Now()
 	r, err := p.Stream(ctx, s.Target, Command{Args: []string{"sh", "-c", "echo $$; exec sleep 60"}}, func(line string) {
@@ -143,7 +143,7 @@ func TestExecCancelEndsTheCommand(t *testing.T) {
 		begun = time.Now()
 		cancel()
 	})
-	if !errors.Is(err, context.Canceled) || time.Since(begun) > time.Second {
+	if !errors.Is(err, context.Canceled) || time.Since(begun) > 10*time.Second { // of its 60 s
 		t.Errorf("after %v: %v", time.Since(begun), err)
 	}
 	if string(r.Stdout) != fmt.Sprintln(pid) {
@@ -158,7 +158,7 @@ func TestStreamHandsOnLines(t *testing.T) {
 	p := runPool(t, signer)
 	var lines []string
 	script := `printf 'one\r\ntwo\n'; head -c 70000 /dev/zero | tr '\0' x; printf '\nlast'`
-	_, err := p.Stream(within(t, 10*time.Second), s.Target, Command{Args: []string{"sh", "-c", script}},
+	_, err := p.Stream(within(t, patient), s.Target, Command{Args: []string{"sh", "-c", script}},
 		func(line string) { lines = append(lines, line) })
 	must(t, err)
 	var lengths []int
@@ -174,7 +174,7 @@ func TestSignInFailures(t *testing.T) {
 	signer := newSigner(t)
 	s := newServer(t, signer)
 	p := runPool(t, signer)
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, patient)
 	id := Command{Args: []string{"id"}}
 	pinned, err := s.pinned()
 	must(t, err)
@@ -205,7 +205,7 @@ func TestSignInFailures(t *testing.T) {
 func TestStrangersKeyIsRefused(t *testing.T) {
 	s := newServer(t, newSigner(t))
 	p := runPool(t, newSigner(t))
-	_, err := p.Exec(within(t, 10*time.Second), s.Target, Command{Args: []string{"id"}})
+	_, err := p.Exec(within(t, patient), s.Target, Command{Args: []string{"id"}})
 	wantKind(t, err, KindAuth, "root")
 }
 
@@ -221,7 +221,7 @@ func TestPinnedKeyDecidesTheAlgorithm(t *testing.T) {
 	s.kill()
 	s.start()
 	p := runPool(t, signer)
-	ctx := within(t, 10*time.Second)
+	ctx := within(t, patient)
 	for _, pin := range []string{line, s.HostKey} {
 		target := s.Target
 		target.HostKey = pin

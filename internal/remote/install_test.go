@@ -5,7 +5,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -31,7 +30,7 @@ func wantLetIn(t *testing.T, s *server, panel ssh.Signer) {
 	target := s.Target
 	target.User = "serverplane"
 	p := runPool(t, panel)
-	r, err := p.Exec(within(t, 10*time.Second), target, Command{Args: []string{"sh", "-c", `id -u; echo $SUDO_USER; getent passwd serverplane | cut -d: -f6-`}, Sudo: true})
+	r, err := p.Exec(within(t, patient), target, Command{Args: []string{"sh", "-c", `id -u; echo $SUDO_USER; getent passwd serverplane | cut -d: -f6-`}, Sudo: true})
 	if err != nil || string(r.Stdout) != "0\nserverplane\n/home/serverplane:/bin/bash\n" {
 		t.Errorf("got %q %q %v", r.Stdout, r.Stderr, err)
 	}
@@ -45,7 +44,7 @@ func TestInstallByPasswordAndSudo(t *testing.T) {
 	panel, second := newSigner(t), newSigner(t)
 	contact := FirstContact{Target: s.Target, Password: secretText}
 	contact.User = "alice"
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, patient)
 	for _, key := range []string{panelLine(panel), panelLine(panel), panelLine(second)} {
 		must(t, Install(ctx, contact, key))
 	}
@@ -70,14 +69,14 @@ func TestInstallByKeyAsRoot(t *testing.T) {
 	forgetInstall(t)
 	panel := newSigner(t)
 	key, _ := newKey(t, way)
-	must(t, Install(within(t, 20*time.Second), FirstContact{Target: s.Target, Key: []byte(key)}, panelLine(panel)))
+	must(t, Install(within(t, patient), FirstContact{Target: s.Target, Key: []byte(key)}, panelLine(panel)))
 	wantLetIn(t, s, panel)
 }
 
 func TestInstallRefused(t *testing.T) {
 	s := newServer(t, newSigner(t), passwords...)
 	newAccount(t, "bob", secretText)
-	ctx := within(t, 30*time.Second)
+	ctx := within(t, patient)
 	contact := FirstContact{Target: s.Target, Password: secretText}
 	contact.User = "bob"
 	panel := panelLine(newSigner(t))

@@ -31,6 +31,9 @@ type server struct {
 	Target // signs in as root
 }
 
+// patient is how long a test waits for what must happen, on a machine that has other things to do.
+const patient = 60 * time.Second
+
 var lastAddress = 9 // of 127.0.0.x; the tests of this package run one after the other
 
 // newServer starts sshd on port 22 of the next loopback address, with panel's key let in as root and further configuration.
@@ -161,15 +164,21 @@ func newSigner(t *testing.T) ssh.Signer {
 // runPool gives a running pool that leaves nothing behind when the test ends.
 func runPool(t *testing.T, signer ssh.Signer) *Pool {
 	t.Helper()
+	return runPoolEvery(t, keepAliveEvery, signer)
+}
+
+// runPoolEvery is runPool with another time that a server may stay silent: a busy sshd must not be taken for a dead one.
+func runPoolEvery(t *testing.T, every time.Duration, signer ssh.Signer) *Pool {
+	t.Helper()
 	before := goleak.IgnoreCurrent()
 	p := NewPool(signer, slog.New(slog.DiscardHandler))
-	p.every = 200 * time.Millisecond
+	p.every = every
 	ctx, cancel := context.WithCancel(context.Background())
 	end := make(chan error, 1)
 	go func() { end <- p.Run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
-		if err := <-end; err != nil {
+		if err := receive(t, "Run's end", end); err != nil {
 			t.Errorf("Run ended with %v", err)
 		}
 		goleak.VerifyNone(t, before)
@@ -186,12 +195,24 @@ func within(t *testing.T, limit time.Duration) context.Context {
 
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(patient)
 	for !done() {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited 10 s for: %s", what)
+			t.Fatalf("waited %v for: %s", patient, what)
 		}
 		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// receive gives what comes, or is closed, next.
+func receive[T any](t *testing.T, what string, from <-chan T) T {
+	t.Helper()
+	select {
+	case got := <-from:
+		return got
+	case <-time.After(patient):
+		t.Fatalf("waited %v for: %s", patient, what)
+		panic("unreachable")
 	}
 }
 

@@ -3,7 +3,6 @@ package remote
 import (
 	"os"
 	"testing"
-	"time"
 )
 
 func TestVisitLooksAsRootAndLeavesNothing(t *testing.T) {
@@ -11,7 +10,7 @@ func TestVisitLooksAsRootAndLeavesNothing(t *testing.T) {
 	newAccount(t, "dora", secretText)
 	contact := FirstContact{Target: s.Target, Password: secretText}
 	contact.User = "dora"
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, patient)
 	look := []string{"sh", "-c", `id -u; printf '%s\n' "$1"; exit 4`, "sh", "it's $HOME"}
 	_, err := Visit(ctx, contact, look)
 	wantKind(t, err, KindSudo, "sudo as dora")

@@ -56,7 +56,7 @@ func TestNoChangeIsMissed(t *testing.T) {
 			for stored.Load() < writers*writes {
 				select {
 				case <-woken:
-				case <-time.After(10 * time.Second):
+				case <-time.After(time.Minute):
 					t.Errorf("reader %d was not woken at %d", r, stored.Load())
 					return
 				}

@@ -77,7 +77,7 @@ func (s *script) next() string {
 			return "(end)"
 		}
 		return l.From + " " + l.Text
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		s.t.Fatal("no line came")
 	}
 	return ""

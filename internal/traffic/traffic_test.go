@@ -200,7 +200,7 @@ func (p *site) sum() map[string]plane.Served {
 
 func (p *site) until(what string, ok func() bool) {
 	p.Helper()
-	for limit := time.Now().Add(20 * time.Second); time.Now().Before(limit); time.Sleep(5 * time.Millisecond) {
+	for limit := time.Now().Add(time.Minute); time.Now().Before(limit); time.Sleep(5 * time.Millisecond) {
 		if ok() {
 			return
 		}
@@ -282,17 +282,23 @@ func TestHalfALineWaitsForItsEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	put := func(part []byte) {
-		if err := os.WriteFile(p.path(), part, 0o640); err != nil {
+	if err := os.WriteFile(p.path(), text[:20], 0o640); err != nil { // not even one line, so that the file has no name yet
+		t.Fatal(err)
+	}
+	put := func(part []byte) { // at the end: a look that finds the file empty would tell of a loss
+		f, err := os.OpenFile(p.path(), os.O_APPEND|os.O_WRONLY, 0)
+		if err == nil {
+			_, err = f.Write(part)
+		}
+		if err := errors.Join(err, f.Close()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	put(text[:20]) // not even one line, so that the file has no name yet
 	p.open("panel-1")
 	p.until("a look", func() bool { return !p.log().ReadAt.IsZero() || len(p.log().Places) > 0 })
-	put(text[:len(text)-10])
+	put(text[20 : len(text)-10])
 	p.until("three requests", func() bool { s := p.sum(); return s[p.one].Requests+s[p.two].Requests == 3 })
-	put(text)
+	put(text[len(text)-10:])
 	p.counts()
 	if l := p.log(); l.Gap != "" {
 		t.Errorf("a gap is told: %s", l.Gap)
@@ -399,9 +405,16 @@ func TestNothingOfAVisitorComesAcross(t *testing.T) {
 	l := listener{panel{p, "panel-1"}, make(chan []byte, 100)}
 	r := traffic.New(traffic.Config{Store: p.store, Hub: stream.New(), Executor: l, Now: time.Now, Owner: "panel-1", Every: time.Hour, Log: slog.New(slog.DiscardHandler)})
 	ctx, cancel := context.WithCancel(t.Context())
-	go func() { _ = r.Run(ctx) }()
-	text := <-l.heard
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	var text []byte
+	select {
+	case text = <-l.heard:
+	case <-time.After(time.Minute):
+		t.Error("the program was not asked")
+	}
 	cancel()
+	<-done // before the store is closed
 	if n := bytes.Count(text, []byte("\n")); n != 101 || bytes.Contains(text, []byte("198.51")) || bytes.Contains(text, []byte("secret")) {
 		t.Errorf("%d lines come across: %.500s", n, text)
 	}

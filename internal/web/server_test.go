@@ -278,6 +278,10 @@ func TestWishesArriveWhole(t *testing.T) {
 		{"POST", "/apps/web/backends", `{"server":"s2","weight":3,"backup":true}`, "AddBackend", control.BackendWish{Server: "s2", Weight: 3, Backup: true}},
 		{"POST", "/apps/web/deployments", `{"ref":"v1","without":["s2","s3"]}`, "Deploy", control.DeployWish{Ref: "v1", Without: []string{"s2", "s3"}}},
 		{"POST", "/apps/web/deployments", `{"rebuild":true}`, "Deploy", control.DeployWish{Rebuild: true}},
+		{"POST", "/apps/web/variables/apply", `{"acknowledge":["memory"]}`, "ApplyVariables acknowledging", []string{"memory"}},
+		{"POST", "/apps/web/variables/apply", ``, "ApplyVariables acknowledging", []string(nil)},
+		{"POST", "/databases/shop/rotate-password", `{"acknowledge":["gap","memory"]}`, "RotatePassword acknowledging", []string{"gap", "memory"}},
+		{"POST", "/databases/shop/rotate-password", ``, "RotatePassword acknowledging", []string(nil)},
 		{"POST", "/apps/web/rollback", `{}`, "Rollback", control.RollbackWish{}},
 		{"POST", "/apps/web/rollback", `{"deployment":"dep_1","without":["s2"]}`, "Rollback", control.RollbackWish{Deployment: "dep_1", Without: []string{"s2"}}},
 		{"POST", "/apps/web/backends", `{"server":"s2","acknowledge":["disk"]}`, "AddBackend", control.BackendWish{Server: "s2", Acknowledge: []string{"disk"}}},
@@ -592,7 +596,7 @@ func TestRunStopsAtOnceForThoseWhoOnlyWait(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(20 * time.Second): // of the 25 s it would wait
 		t.Fatal("did not stop")
 	}
 	if got := <-status; !slices.Contains([]int{200, 503}, got) {

@@ -2,6 +2,7 @@
 package guard_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"flag"
 	"os"
@@ -309,19 +310,49 @@ func (w *world) crash(place string, c change) {
 	}
 }
 
+// held is guard.py whose announcement lasts until the test has seen it, however slow the machine is.
+const held = `
+import importlib.util, os, sys, time
+spec = importlib.util.spec_from_file_location("guard", sys.argv[1])
+guard = importlib.util.module_from_spec(spec)
+sys.dont_write_bytecode = True
+spec.loader.exec_module(guard)
+announce = guard.announce
+def announce_until_let_go():
+    announce()
+    limit = time.monotonic() + 60
+    while not os.path.exists("/run/go") and time.monotonic() < limit:
+        time.sleep(0.01)
+guard.announce = announce_until_let_go
+sys.exit(guard.main(["apply"]))
+`
+
+func (w *world) heldCommand(c change) *exec.Cmd {
+	w.t.Helper()
+	cmd := w.command("/usr/bin/python3", "-I", "-c", held, guardPath(w.t))
+	cmd.Stdin = bytes.NewReader(encode(w.t, c))
+	return cmd
+}
+
+func (w *world) letGo() {
+	w.t.Helper()
+	must(w.t, os.WriteFile(w.path("run/go"), nil, 0o644))
+}
+
 func TestGoesOnWithoutItsCaller(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.want("applied", site(1, "conf.d/sp-web.conf", page(8080, "one")))
 	next := site(2, "conf.d/sp-web.conf", page(8080, "two"))
 	next.Announce = true
-	cmd := w.guardCommand(next, "apply")
+	cmd := w.heldCommand(next)
 	startGroup(t, cmd)
 	w.eventually("the announcement", func() bool { return w.exists("varlib/serverplane/live/web.b") })
 	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGTERM, syscall.SIGKILL} {
 		_ = syscall.Kill(-cmd.Process.Pid, sig)
 	}
 	_ = cmd.Wait()
+	w.letGo()
 	w.want("unchanged", next) // waits for the lock, and so for the end of the first
 	last, err := os.ReadFile(w.path("varlib/serverplane/guard-last.json"))
 	must(t, err)
@@ -388,7 +419,7 @@ func TestSwitchDuringAnAnnouncement(t *testing.T) {
 			w.switchTo("to-a", "b")
 			next := site(2, pairs...)
 			next.Announce = true
-			cmd := w.guardCommand(next, "apply")
+			cmd := w.heldCommand(next)
 			startGroup(t, cmd)
 			w.eventually("the announcement", func() bool { return w.shape("to-b") == "folder" && w.shape("stays-a") == "folder" })
 			for _, s := range [][3]string{{"to-a", "a", "applied"}, {"to-b", "b", "applied"}, {"stays-b", "b", "unchanged"}, {"stays-a", "a", "unchanged"}} {
@@ -399,6 +430,7 @@ func TestSwitchDuringAnAnnouncement(t *testing.T) {
 			if announced == "crashed" {
 				must(t, cmd.Process.Kill())
 			}
+			w.letGo()
 			_ = cmd.Wait()
 			w.want("unchanged", next) // after the end of the first, and of its announcement
 			for app, want := range map[string]string{"stays-a": "nothing", "to-a": "nothing", "stays-b": "file", "to-b": "file"} {

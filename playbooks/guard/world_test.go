@@ -189,7 +189,7 @@ func (w *world) want(result string, c change) outcome {
 
 // get is the answer of a site inside, "" when there is none.
 func (w *world) get(port int) string {
-	out, _ := w.command("curl", "-s", "-m", "2", fmt.Sprintf("http://127.0.0.1:%d/", port)).Output()
+	out, _ := w.command("curl", "-s", "-m", "30", fmt.Sprintf("http://127.0.0.1:%d/", port)).Output()
 	return strings.TrimSpace(string(out))
 }
 
@@ -235,13 +235,13 @@ func (w *world) tree(folder string) map[string]string {
 	return all
 }
 
-// eventually waits for something another process does, failing after ten seconds.
+// eventually waits for something another process does, failing after a minute.
 func (w *world) eventually(what string, done func() bool) {
 	w.t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !done() {
 		if time.Now().After(deadline) {
-			w.t.Fatalf("waited 10 s for: %s", what)
+			w.t.Fatalf("waited a minute for: %s", what)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
