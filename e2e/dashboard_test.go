@@ -116,6 +116,9 @@ func addThreeServers(t *testing.T, w *world, b *browser) {
 // hostileLine is what a build says that wants to be more than text.
 const hostileLine = `<img id=got src=x onerror=alert(1)>`
 
+// shortDrain is given as a person would who knows that no request takes longer: the usual 30 s of each deployment wait for nobody here.
+const shortDrain = "drain=2s"
+
 func createApp(t *testing.T, w *world, b *browser) {
 	b.click("Apps")
 	b.click("Create app")
@@ -124,6 +127,7 @@ func createApp(t *testing.T, w *world, b *browser) {
 	b.pick("Kind", "Node.js")
 	b.fill("Repository", w.repo.URL())
 	b.click("Build and start")
+	b.fill("Options", shortDrain)
 	b.fill("Build steps", "npm ci\nnpm run build --if-present\necho '"+hostileLine+"'")
 	b.click("Create app")
 	b.sees("On each server", 30*time.Second)
@@ -178,7 +182,9 @@ func addTwoBackends(t *testing.T, w *world, b *browser) {
 	})
 }
 
+// seeDeath has backends asked twice as often as usual; TestThinLine waits for what is usual.
 func seeDeath(t *testing.T, w *world, b *browser) {
+	w.cli(t, "lb", "set", "web", "--interval", "5s")
 	stays := b.stays()
 	w.ssh(t, "s2", "systemctl stop 'sp-web-*'")
 	b.sees("2 of 3 healthy", time.Minute)
@@ -328,6 +334,8 @@ func withoutScripts(t *testing.T, w *world, _ *browser) {
 	b.pick("Server", "s3")
 	b.pick("Kind", "Node.js")
 	b.fill("Repository", w.repo.URL())
+	b.click("Build and start")
+	b.fill("Options", shortDrain)
 	b.click("Create app")
 	b.seesAfterReload("completed", 4*time.Minute)
 	b.click("Apps")
