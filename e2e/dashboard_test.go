@@ -221,6 +221,7 @@ func changeMethod(t *testing.T, w *world, b *browser) {
 	b.click("IP hash")
 	b.click("Show what this does")
 	b.sees("Change to the Nginx file", 30*time.Second)
+	b.seesDiff()
 	b.shot("way-method")
 	b.click("Save")
 	b.sees("in force at the entry", 30*time.Second)
@@ -234,6 +235,17 @@ func changeMethod(t *testing.T, w *world, b *browser) {
 	b.click("Save")
 	b.sees("in force at the entry", 30*time.Second)
 	wantShare(t, w, "s2", 4)
+}
+
+// seesDiff holds that the changed lines of a file stand in sight, one below the other: the text alone is on the page
+// even where it is out of the box.
+func (b *browser) seesDiff() {
+	b.t.Helper()
+	b.until("the changed lines to be in sight", `(() => {
+		const box = document.querySelector(".diff")?.getBoundingClientRect();
+		const lines = [...document.querySelectorAll(".diff .plus, .diff .minus")].map((p) => p.getBoundingClientRect());
+		return lines.length > 0 && lines.every((r, i) => r.left >= box.left && r.left < box.right && r.top >= box.top && r.bottom <= box.bottom && (i === 0 || r.top >= lines[i - 1].bottom - 1));
+	})()`, 10*time.Second)
 }
 
 // spread is who serves twelve visitors.
