@@ -128,6 +128,7 @@ type DatabaseChange struct {
 	RequireTLS     *bool    `json:"require_tls,omitempty"`
 	BackupSchedule *string  `json:"backup_schedule,omitempty" doc:"daily@HH:MM or a day as in sun@HH:MM, by the clock of the app's time zone, or off"`
 	Keep           *int     `json:"keep,omitempty" doc:"dumps that are kept"`
+	Prove          bool     `json:"prove,omitempty" doc:"try anew, by signing in, that backends get in and strangers do not; changes nothing by itself"`
 	Acknowledge    []string `json:"acknowledge,omitempty" nullable:"false" doc:"ids of the warnings the person has read, for example restart"`
 }
 
@@ -157,8 +158,8 @@ func (c *Client) BackupDatabase(ctx context.Context, name string) (Work, error) 
 }
 
 // RotatePassword makes a new password and starts the deployment that brings it to the app's processes.
-func (c *Client) RotatePassword(ctx context.Context, name string) (Work, error) {
-	return fetch[Work](ctx, c, "POST", join("databases", name, "rotate-password"), nil, nil)
+func (c *Client) RotatePassword(ctx context.Context, name string, w Consent) (Work, error) {
+	return fetch[Work](ctx, c, "POST", join("databases", name, "rotate-password"), nil, w)
 }
 
 // Backups lists a database's dumps, newest first.

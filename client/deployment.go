@@ -70,6 +70,11 @@ type RollbackWish struct {
 	Acknowledge []string `json:"acknowledge,omitempty" nullable:"false" doc:"ids of the warnings the person has read, for example memory"`
 }
 
+// Consent is what a person has read before the live release is started anew.
+type Consent struct {
+	Acknowledge []string `json:"acknowledge,omitempty" nullable:"false" doc:"ids of the warnings the person has read, for example memory"`
+}
+
 // Deployed is a new deployment and its Run.
 type Deployed struct {
 	Deployment Deployment `json:"deployment"`

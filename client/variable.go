@@ -55,6 +55,6 @@ func (c *Client) RevealVariables(ctx context.Context, app string) (List[Variable
 
 // ApplyVariables deploys the live commit with the recorded variables. Without a
 // difference no Run is started and Run is nil.
-func (c *Client) ApplyVariables(ctx context.Context, app string) (MaybeWork, error) {
-	return fetch[MaybeWork](ctx, c, "POST", join("apps", app, "variables", "apply"), nil, nil)
+func (c *Client) ApplyVariables(ctx context.Context, app string, w Consent) (MaybeWork, error) {
+	return fetch[MaybeWork](ctx, c, "POST", join("apps", app, "variables", "apply"), nil, w)
 }

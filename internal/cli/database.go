@@ -95,7 +95,7 @@ func databaseLines(d client.Database) [][]string {
 		{"reached at", fmt.Sprintf("%s:%d, 127.0.0.1 on %s", d.Host, d.Port, d.Server)}, {"database and role", d.Database},
 		{"prefix", or(d.Prefix)}, {"encryption", encryptionLine(d)},
 		{"connections", fmt.Sprintf("%d may be wanted of %d, %d of them kept for administrators", d.Wanted, d.MaxConnections, d.Reserved)},
-		{"pool", strconv.Itoa(d.Pool)}, {"strangers", strangerLine(d.Stranger)},
+		{"pool", strconv.Itoa(d.Pool)}, {"strangers", strangerLine(d)},
 		{"signs in as", loginLine(d)},
 	}, backupLines(d)...)
 }
@@ -120,12 +120,13 @@ func proven(p client.Proof) string {
 	return "not proven"
 }
 
-func strangerLine(p client.Proof) string {
+func strangerLine(d client.Database) string {
+	p := d.Stranger
 	switch p.Verdict {
 	case "fail":
 		return fmt.Sprintf("refused at %s, tried from %s: %s", stamp(p.At), p.Vantage, or(p.Answer))
 	case "pass":
-		return fmt.Sprintf("LET IN at %s, tried from %s", stamp(p.At), p.Vantage)
+		return fmt.Sprintf("LET IN at %s, tried from %s: the Run says where to look; take away what lets them in, then db set %s --prove", stamp(p.At), p.Vantage, d.Name)
 	}
-	return "not proven: " + or(p.Answer)
+	return fmt.Sprintf("not proven: %s; db set %s --prove tries again", or(p.Answer), d.Name)
 }

@@ -17,9 +17,10 @@ func (sh *shell) databaseSet() *cobra.Command {
 	tls := cmd.Flags().Bool("require-tls", false, "let nobody in without encryption; --require-tls=false takes it back")
 	schedule := cmd.Flags().String("backup-schedule", "", "dump by itself: daily@03:00, a day of the week as in sun@03:00, or off; by the clock of the app's time zone")
 	keep := cmd.Flags().Int("keep", 0, "how many dumps are kept")
+	prove := cmd.Flags().Bool("prove", false, "try anew, by signing in, that backends get in and nobody else does")
 	acknowledge := cmd.Flags().StringSlice("acknowledge", nil, "ids of the warnings that are understood, for example restart")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		ch := client.DatabaseChange{Acknowledge: *acknowledge}
+		ch := client.DatabaseChange{Prove: *prove, Acknowledge: *acknowledge}
 		given := cmd.Flags().Changed
 		if given("max-connections") {
 			ch.MaxConnections = most
@@ -36,8 +37,8 @@ func (sh *shell) databaseSet() *cobra.Command {
 		if given("keep") {
 			ch.Keep = keep
 		}
-		if ch.MaxConnections == nil && ch.Pool == nil && ch.RequireTLS == nil && ch.BackupSchedule == nil && ch.Keep == nil {
-			return &usageError{text: "db set names nothing to change", hint: "give --max-connections, --pool, --require-tls, --backup-schedule or --keep"}
+		if ch.MaxConnections == nil && ch.Pool == nil && ch.RequireTLS == nil && ch.BackupSchedule == nil && ch.Keep == nil && !ch.Prove {
+			return &usageError{text: "db set names nothing to change", hint: "give --max-connections, --pool, --require-tls, --backup-schedule, --keep or --prove"}
 		}
 		c, err := sh.panel()
 		if err != nil {
@@ -119,14 +120,16 @@ func (sh *shell) databaseRestore() *cobra.Command {
 
 func (sh *shell) databaseRotate() *cobra.Command {
 	var yes *bool
+	var w *client.Consent
 	cmd := sh.onDatabase("rotate-password NAME", "Make a new password and start the app's processes with it; no request is lost", 1,
 		func(ctx context.Context, c *client.Client, args []string) (client.Work, error) {
 			what := "starting the app anew with another password of database " + args[0] + ", which locks out whoever else was given the old one and cuts off what cron began before"
 			if err := sh.consent(*yes, what, args[0]); err != nil {
 				return client.Work{}, err
 			}
-			return c.RotatePassword(ctx, args[0])
+			return c.RotatePassword(ctx, args[0], *w)
 		})
+	w = consentFlag(cmd)
 	yes = cmd.Flags().Bool("yes", false, "do not ask")
 	return cmd
 }

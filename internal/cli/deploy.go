@@ -13,7 +13,7 @@ func (sh *shell) deploy() *cobra.Command {
 	cmd.Flags().StringVar(&w.Ref, "ref", "", "commit, tag or branch (default: the app's branch)")
 	cmd.Flags().StringArrayVar(&w.Without, "without", nil, "server that takes no part and is behind afterwards; may be repeated")
 	cmd.Flags().BoolVar(&w.Rebuild, "rebuild", false, "build although the commit is built already")
-	cmd.Flags().StringSliceVar(&w.Acknowledge, "acknowledge", nil, "ids of the warnings you have read, for example memory")
+	acknowledgeFlag(cmd, &w.Acknowledge)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c, err := sh.panel()
 		if err != nil {
@@ -26,4 +26,15 @@ func (sh *shell) deploy() *cobra.Command {
 		return sh.begun(cmd.Context(), c, deployed.Run, *wait)
 	}
 	return cmd
+}
+
+// acknowledgeFlag is one of every command that takes an app from slot to slot.
+func acknowledgeFlag(cmd *cobra.Command, ids *[]string) {
+	cmd.Flags().StringSliceVar(ids, "acknowledge", nil, "ids of the warnings you have read, for example memory")
+}
+
+func consentFlag(cmd *cobra.Command) *client.Consent {
+	var w client.Consent
+	acknowledgeFlag(cmd, &w.Acknowledge)
+	return &w
 }

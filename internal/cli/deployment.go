@@ -105,7 +105,7 @@ func (sh *shell) deploymentRollback() *cobra.Command {
 	}
 	wait := waitFlag(cmd)
 	cmd.Flags().StringArrayVar(&w.Without, "without", nil, "server that takes no part and is behind afterwards; may be repeated")
-	cmd.Flags().StringSliceVar(&w.Acknowledge, "acknowledge", nil, "ids of the warnings you have read, for example memory")
+	acknowledgeFlag(cmd, &w.Acknowledge)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c, err := sh.panel()
 		if err != nil {

@@ -152,13 +152,13 @@ func variableRow(v client.Variable) []string {
 
 func (sh *shell) envApply() *cobra.Command {
 	cmd := &cobra.Command{Use: "apply APP", Short: "Put the recorded variables in force: the live commit is started with them", Args: cobra.ExactArgs(1)}
-	wait := waitFlag(cmd)
+	wait, w := waitFlag(cmd), consentFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c, err := sh.panel()
 		if err != nil {
 			return err
 		}
-		work, err := c.ApplyVariables(cmd.Context(), args[0])
+		work, err := c.ApplyVariables(cmd.Context(), args[0], *w)
 		if err != nil {
 			return err
 		}

@@ -170,7 +170,7 @@ func TestLeavingAppGetsNoWork(t *testing.T) {
 			_, _, err := p.Deploy(ctx, ann, "web", control.DeployWish{})
 			return err
 		},
-		"env apply": func(ctx context.Context) error { _, err := p.ApplyVariables(ctx, ann, "web"); return err },
+		"env apply": func(ctx context.Context) error { _, err := p.ApplyVariables(ctx, ann, "web", nil); return err },
 		"app set": func(ctx context.Context) error {
 			_, err := p.ChangeApp(ctx, ann, "web", control.AppChange{Start: text("x")})
 			return err

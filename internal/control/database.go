@@ -35,6 +35,9 @@ func (c *Control) CreateDatabase(ctx context.Context, actor plane.Actor, w Datab
 			return "", err
 		}
 		args := databaseArgs{Database: d.ID, Restart: slices.Contains(w.Acknowledge, plane.AckRestart)}
+		if err := refuseHeldPort(ctx, tx, d); err != nil {
+			return "", err
+		}
 		run, err = c.enqueueDatabase(ctx, tx, actor, plane.RunCreateDatabase, d, args)
 		return acknowledged(w.Acknowledge), err
 	})
@@ -64,6 +67,7 @@ type databaseArgs struct {
 	Restart  bool                `json:"restart,omitempty"`
 	Backup   string              `json:"backup,omitempty"`
 	Change   *plane.EngineChange `json:"change,omitempty"` // what a database-set takes back if it fails
+	Prove    bool                `json:"prove,omitempty"`
 }
 
 // newDatabase stores a database, or finds the one that an earlier wish did not
@@ -145,6 +149,24 @@ func (c *Control) mayCreate(ctx context.Context, tx *store.Tx, a plane.App, d pl
 		}
 	}
 	return refuseTaken(ctx, tx, a, d)
+}
+
+// refuseHeldPort tells what the last survey found where an engine that is to be installed would
+// listen. The Run looks at the server itself.
+func refuseHeldPort(ctx context.Context, tx *store.Tx, d plane.Database) error {
+	s, err := tx.Server(ctx, d.ServerID)
+	if err != nil {
+		return fmt.Errorf("find the server of %s: %w", d.Name, err)
+	}
+	holder := s.Survey.EnginePortTaken(d.Engine)
+	if holder == "" {
+		return nil
+	}
+	return &plane.Error{
+		Code: plane.CodeConflict, Field: "engine",
+		Message: fmt.Sprintf("port %d of %q is held by %s, and %s listens there", d.Engine.Port(), s.Name, holder, d.Engine.Title()),
+		Hint:    "stop it or give it another port, then: server survey " + s.Name + ", and ask again",
+	}
 }
 
 // refuseTaken holds that no variable the app has of its own is hidden by a

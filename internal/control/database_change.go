@@ -25,10 +25,10 @@ func (c *Control) SetDatabase(ctx context.Context, actor plane.Actor, name strin
 			return "", err
 		}
 		change, err := c.setDatabase(ctx, tx, d, ch)
-		if err != nil || change == nil {
+		if err != nil || change == nil && !ch.Prove {
 			return ch.note(), err
 		}
-		args := databaseArgs{Database: d.ID, Restart: slices.Contains(ch.Acknowledge, plane.AckRestart), Change: change}
+		args := databaseArgs{Database: d.ID, Restart: slices.Contains(ch.Acknowledge, plane.AckRestart), Change: change, Prove: ch.Prove}
 		queued, err := c.enqueueDatabase(ctx, tx, actor, plane.RunSetDatabase, d, args)
 		run = &queued
 		return ch.note(), err
@@ -38,8 +38,8 @@ func (c *Control) SetDatabase(ctx context.Context, actor plane.Actor, name strin
 }
 
 func (ch DatabaseChange) check() error {
-	if ch.MaxConnections == nil && ch.Pool == nil && ch.RequireTLS == nil && ch.BackupSchedule == nil && ch.Keep == nil {
-		return plane.Invalid("body", "names nothing to change", "give max_connections, pool, require_tls, backup_schedule or keep")
+	if ch.MaxConnections == nil && ch.Pool == nil && ch.RequireTLS == nil && ch.BackupSchedule == nil && ch.Keep == nil && !ch.Prove {
+		return plane.Invalid("body", "names nothing to change", "give max_connections, pool, require_tls, backup_schedule, keep or prove")
 	}
 	if err := ch.checkBackups(); err != nil {
 		return err
@@ -67,6 +67,9 @@ func (ch DatabaseChange) note() string {
 	}
 	if ch.RequireTLS != nil {
 		all = append(all, fmt.Sprintf("require TLS %t", *ch.RequireTLS))
+	}
+	if ch.Prove {
+		all = append(all, "prove who gets in")
 	}
 	all = append(all, ch.noteBackups(), acknowledged(ch.Acknowledge))
 	return strings.Join(slices.DeleteFunc(all, func(s string) bool { return s == "" }), ", ")

@@ -10,35 +10,35 @@ import (
 
 // RotatePassword makes a new password for a database and queues the deployment that starts the live commit with
 // it. The former one is valid until that has been done everywhere.
-func (c *Control) RotatePassword(ctx context.Context, actor plane.Actor, name string) (plane.Run, error) {
+func (c *Control) RotatePassword(ctx context.Context, actor plane.Actor, name string, acknowledge []string) (plane.Run, error) {
 	var run plane.Run
-	err := c.change(ctx, actor, "db.rotate-password", name, func(tx *store.Tx) error {
+	err := c.changeNoting(ctx, actor, "db.rotate-password", name, func(tx *store.Tx) (string, error) {
 		d, err := c.settledDatabase(ctx, tx, name)
 		if err != nil {
-			return err
+			return "", err
 		}
 		a, err := tx.App(ctx, d.AppID)
 		if err != nil {
-			return err
+			return "", err
 		}
 		if err := mayRotate(d, a); err != nil {
-			return err
+			return "", err
 		}
 		live, err := tx.Deployment(ctx, a.LiveID)
 		if err != nil {
-			return err
+			return "", err
 		}
 		if d.Next, err = c.box.Seal([]byte(newPassword()), plane.SealDatabase(d.ID)); err != nil {
-			return fmt.Errorf("seal the new password: %w", err)
+			return "", fmt.Errorf("seal the new password: %w", err)
 		}
 		if err := tx.UpdateDatabase(ctx, d); err != nil {
-			return err
+			return "", err
 		}
 		if err := tx.RaiseDatabaseServer(ctx, d.ServerID, d.Engine); err != nil {
-			return err
+			return "", err
 		}
-		_, run, err = c.deploy(ctx, tx, actor, a, deployOrder{trigger: plane.TriggerEnvironment, ref: live.Commit, spec: a.Spec, from: &live})
-		return err
+		_, run, err = c.deploy(ctx, tx, actor, a, startAnew(a, live, acknowledge))
+		return acknowledged(acknowledge), err
 	})
 	c.hub.Publish(TopicQueue)
 	return run, err

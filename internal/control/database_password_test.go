@@ -31,13 +31,13 @@ func TestRotatePassword(t *testing.T) {
 	p.ready(1)
 	a := p.app("web")
 	p.made("shop", "", plane.DatabaseServer{Port: 5432, TLS: true, Open: true, MaxConnections: 100, Reserved: 3, SeenAt: day})
-	rotate := func(ctx context.Context) error { _, err := p.RotatePassword(ctx, ann, "shop"); return err }
-	p.refuses("one that is not there", plane.CodeNotFound, "", func(ctx context.Context) error { _, err := p.RotatePassword(ctx, ann, "none"); return err })
+	rotate := func(ctx context.Context) error { _, err := p.RotatePassword(ctx, ann, "shop", nil); return err }
+	p.refuses("one that is not there", plane.CodeNotFound, "", func(ctx context.Context) error { _, err := p.RotatePassword(ctx, ann, "none", nil); return err })
 	p.refuses("an app that was never deployed", plane.CodeConflict, "", rotate)
 	live := p.live("web")
 	before := p.password(func(*plane.Database) {})
 
-	run, err := p.RotatePassword(t.Context(), ann, "shop")
+	run, err := p.RotatePassword(t.Context(), ann, "shop", nil)
 	if err != nil || run.Kind != plane.RunDeploy || run.AppID != a.ID {
 		t.Fatalf("%+v, %v", run, err)
 	}
@@ -59,7 +59,7 @@ func TestRotatePassword(t *testing.T) {
 		}
 	}
 	p.ended(run.ID)
-	if run, err := p.ApplyVariables(t.Context(), ann, "web"); err != nil || run == nil {
+	if run, err := p.ApplyVariables(t.Context(), ann, "web", nil); err != nil || run == nil {
 		t.Errorf("a password that waits is nothing to apply: %v", err)
 	} else {
 		p.ended(run.ID)

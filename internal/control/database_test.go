@@ -108,6 +108,37 @@ func TestCreateDatabase(t *testing.T) {
 	}
 }
 
+// TestPortThatIsTaken: what the survey knows is told before anything is queued, and an engine that is there may hold its own port.
+func TestPortThatIsTaken(t *testing.T) {
+	p := newPanel(t)
+	p.ready(1)
+	p.app("web")
+	p.found.survey = debian()
+	p.found.survey.Listening = append(p.found.survey.Listening, plane.Socket{Proto: "tcp", Address: "0.0.0.0", Port: 5432, Process: "python3"})
+	survey := func() {
+		if _, err := p.SurveyServer(t.Context(), ann, "s1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	create := func(ctx context.Context) error {
+		_, err := p.CreateDatabase(ctx, ann, control.DatabaseWish{Name: "shop", App: "web", Engine: plane.PostgreSQL})
+		if err != nil && !strings.Contains(err.Error(), `port 5432 of "s1" is held by python3, and PostgreSQL listens there`) {
+			t.Errorf("it says %v", err)
+		}
+		return err
+	}
+	survey()
+	p.refuses("a port that is taken", plane.CodeConflict, "engine", create)
+	if _, err := p.Database(t.Context(), ann, "shop"); plane.CodeOf(err) != plane.CodeNotFound {
+		t.Errorf("something of it was kept: %v", err)
+	}
+	p.found.survey.Databases = []string{"postgresql"}
+	survey()
+	if err := create(t.Context()); err != nil {
+		t.Errorf("an engine that is there: %v", err)
+	}
+}
+
 // TestComputedVariables: they are shown as such, masked, and what is applied
 // knows of them.
 func TestComputedVariables(t *testing.T) {
@@ -115,7 +146,7 @@ func TestComputedVariables(t *testing.T) {
 	p.ready(1)
 	p.app("web")
 	p.live("web")
-	if run, err := p.ApplyVariables(t.Context(), ann, "web"); err != nil || run != nil {
+	if run, err := p.ApplyVariables(t.Context(), ann, "web", nil); err != nil || run != nil {
 		t.Fatalf("%+v, %v", run, err)
 	}
 	p.made("shop", "", plane.DatabaseServer{Port: 5433, TLS: true, Open: true, MaxConnections: 100, Reserved: 3})
@@ -128,6 +159,9 @@ func TestComputedVariables(t *testing.T) {
 		if v.Computed == "" {
 			t.Errorf("%s is not computed", v.Name)
 		}
+		if differs := strings.Contains(v.Computed, "the host is"); differs != (v.Name == "DB_HOST" || v.Name == "DATABASE_URL") {
+			t.Errorf("%s is told as %q", v.Name, v.Computed)
+		}
 		values[v.Name] = v.Value
 	}
 	if values["DB_HOST"] != "127.0.0.1" || values["DB_PORT"] != "5433" || len(values["DB_PASSWORD"]) != 32 || !strings.HasSuffix(values["DATABASE_URL"], "/a/database-ca.pem") {
@@ -137,7 +171,7 @@ func TestComputedVariables(t *testing.T) {
 	if err != nil || len(masked) != len(all) || slices.ContainsFunc(masked, func(v control.VariableView) bool { return v.Value != "" }) {
 		t.Errorf("%v, %v", masked, err)
 	}
-	if run, err := p.ApplyVariables(t.Context(), ann, "web"); err != nil || run == nil {
+	if run, err := p.ApplyVariables(t.Context(), ann, "web", nil); err != nil || run == nil {
 		t.Errorf("a new database is nothing to apply: %v", err)
 	}
 }
@@ -312,4 +346,23 @@ func TestRemoveDatabase(t *testing.T) {
 	})
 	cancel(remove().ID)
 	is(plane.DatabaseRemoving, "db remove again continues")
+}
+
+// TestProveAnew changes nothing, and is a Run all the same.
+func TestProveAnew(t *testing.T) {
+	p := newPanel(t)
+	p.ready(1)
+	p.app("web")
+	before := p.made("shop", "", plane.DatabaseServer{Port: 5432, TLS: true, Open: true, MaxConnections: 100, Reserved: 3})
+	run, err := p.SetDatabase(t.Context(), ann, "shop", control.DatabaseChange{Prove: true})
+	if err != nil || run == nil || run.Kind != plane.RunSetDatabase || !strings.Contains(string(run.Args), `"prove":true`) || strings.Contains(string(run.Args), "change") {
+		t.Fatalf("%+v, %v", run, err)
+	}
+	if now, err := p.Database(t.Context(), ann, "shop"); err != nil || now.Revision != before.Revision || now.RequireTLS {
+		t.Errorf("%+v, %v", now.Database, err)
+	}
+	p.refuses("nothing named", plane.CodeInvalid, "body", func(ctx context.Context) error {
+		_, err := p.SetDatabase(ctx, ann, "shop", control.DatabaseChange{})
+		return err
+	})
 }

@@ -19,9 +19,6 @@ func (c *Control) Deploy(ctx context.Context, actor plane.Actor, app string, w D
 			return plane.Deployment{}, plane.Run{}, err
 		}
 	}
-	if err := plane.CheckAcknowledged("acknowledge", w.Acknowledge); err != nil {
-		return plane.Deployment{}, plane.Run{}, err
-	}
 	var deployment plane.Deployment
 	var run plane.Run
 	err := c.changeNoting(ctx, actor, "app.deploy", app, func(tx *store.Tx) (string, error) {
@@ -55,6 +52,11 @@ type deployOrder struct {
 	rebuild bool
 
 	acknowledged []string
+}
+
+// startAnew is the live release with what is recorded for the app now.
+func startAnew(a plane.App, live plane.Deployment, acknowledged []string) deployOrder {
+	return deployOrder{trigger: plane.TriggerEnvironment, ref: live.Commit, spec: a.Spec, from: &live, acknowledged: acknowledged}
 }
 
 // deploying is what a Run that deploys is told.
@@ -96,9 +98,49 @@ func mayDeployWithout(ctx context.Context, tx *store.Tx, a plane.App, without []
 	return "without " + strings.Join(without, ", "), nil
 }
 
+// mayPass holds what every way from slot to slot demands, whoever asks for it: it is known which warnings a person has
+// read, and nobody is left without an answer by who thinks that others serve meanwhile. Memory is weighed by the Run.
+func mayPass(ctx context.Context, tx *store.Tx, a plane.App, o deployOrder) error {
+	if err := cmp.Or(refuseLeaving(a), plane.CheckAcknowledged("acknowledge", o.acknowledged)); err != nil {
+		return err
+	}
+	if a.LiveID == "" || slices.Contains(o.acknowledged, plane.AckGap) {
+		return nil
+	}
+	live, err := tx.Deployment(ctx, a.LiveID)
+	if err != nil || !o.spec.Restarts() && !live.Spec.Restarts() {
+		return err
+	}
+	backends, err := answeringWith(ctx, tx, a, o)
+	if err != nil || !a.AsksGap(backends) {
+		return err
+	}
+	return &plane.Error{
+		Code: plane.CodeConflict, Field: "acknowledge", Message: plane.RestartCost(backends),
+		Hint: "turn another backend on first (backend on " + a.Name + " SERVER), or add --acknowledge " + plane.AckGap,
+	}
+}
+
+// answeringWith are the backends that visitors may get during a deployment: who takes no part goes out of the upstream for it.
+func answeringWith(ctx context.Context, tx *store.Tx, a plane.App, o deployOrder) ([]plane.Backend, error) {
+	backends, err := tx.BackendsOf(ctx, a.ID)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]bool{}
+	for _, name := range o.without {
+		s, err := serverByName(ctx, tx, name)
+		if err != nil {
+			return nil, err
+		}
+		out[s.ID] = true
+	}
+	return slices.DeleteFunc(backends, func(b plane.Backend) bool { return out[b.ServerID] }), nil
+}
+
 // deploy writes a deployment with its own copy of spec and variables, and its Run.
 func (c *Control) deploy(ctx context.Context, tx *store.Tx, actor plane.Actor, a plane.App, o deployOrder) (plane.Deployment, plane.Run, error) {
-	if err := refuseLeaving(a); err != nil {
+	if err := mayPass(ctx, tx, a, o); err != nil {
 		return plane.Deployment{}, plane.Run{}, err
 	}
 	d := plane.Deployment{

@@ -15,9 +15,6 @@ import (
 // today's variables. While the live one still lets its old slot finish, that is
 // cut short, and going back to that slot takes the switch alone.
 func (c *Control) Rollback(ctx context.Context, actor plane.Actor, app string, w RollbackWish) (plane.Deployment, plane.Run, error) {
-	if err := plane.CheckAcknowledged("acknowledge", w.Acknowledge); err != nil {
-		return plane.Deployment{}, plane.Run{}, err
-	}
 	var deployment plane.Deployment
 	var run, draining plane.Run
 	err := c.changeNoting(ctx, actor, "app.rollback", app, func(tx *store.Tx) (string, error) {

@@ -149,7 +149,7 @@ func TestRollbackSkipsApplicationsOfVariables(t *testing.T) {
 	if err := p.SetVariables(t.Context(), ann, "web", map[string]string{"A": "1"}); err != nil {
 		t.Fatal(err)
 	}
-	run, err := p.ApplyVariables(t.Context(), ann, "web")
+	run, err := p.ApplyVariables(t.Context(), ann, "web", nil)
 	if err != nil || run == nil {
 		t.Fatal(run, err)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/serverplane/serverplane/internal/control"
 	"github.com/serverplane/serverplane/internal/plane"
+	"github.com/serverplane/serverplane/internal/store"
 )
 
 // TestRestartOfAnOnlyBackendIsAcknowledged, once, when it becomes the app's way.
@@ -51,21 +52,6 @@ func TestRestartOfAnOnlyBackendIsAcknowledged(t *testing.T) {
 	}
 }
 
-// TestAcknowledgedMemoryReachesTheRun of a deployment.
-func TestAcknowledgedMemoryReachesTheRun(t *testing.T) {
-	p := newPanel(t)
-	p.ready(1)
-	p.app("web")
-	_, run, err := p.Deploy(t.Context(), ann, "web", control.DeployWish{Acknowledge: []string{plane.AckMemory}})
-	if err != nil || !strings.Contains(string(run.Args), `"memory":true`) {
-		t.Errorf("told %s, %v", run.Args, err)
-	}
-	p.refuses("no id", plane.CodeInvalid, "acknowledge", func(ctx context.Context) error {
-		_, _, err := p.Deploy(ctx, ann, "web", control.DeployWish{Acknowledge: []string{"Memory!"}})
-		return err
-	})
-}
-
 // TestFixedPortIsOneAppsOnAServer, whether it is created, changed or given one more backend there.
 func TestFixedPortIsOneAppsOnAServer(t *testing.T) {
 	p := newPanel(t)
@@ -89,6 +75,75 @@ func TestFixedPortIsOneAppsOnAServer(t *testing.T) {
 	})
 	fixed[plane.OptionFixedPort] = "3001"
 	if _, err := p.ChangeApp(t.Context(), ann, "shop", control.AppChange{Options: fixed, Acknowledge: []string{plane.AckGap}}); err != nil {
+		t.Error(err)
+	}
+}
+
+// passages are the verbs that take an app from slot to slot, by what the audit log calls them.
+func (p *panel) passages(back string) map[string]func(ctx context.Context, ids []string) (plane.Run, error) {
+	run := func(_ plane.Deployment, r plane.Run, err error) (plane.Run, error) { return r, err }
+	return map[string]func(context.Context, []string) (plane.Run, error){
+		"app.deploy": func(ctx context.Context, ids []string) (plane.Run, error) {
+			return run(p.Deploy(ctx, ann, "web", control.DeployWish{Acknowledge: ids}))
+		},
+		"app.rollback": func(ctx context.Context, ids []string) (plane.Run, error) {
+			return run(p.Rollback(ctx, ann, "web", control.RollbackWish{Deployment: back, Acknowledge: ids}))
+		},
+		"env.apply": func(ctx context.Context, ids []string) (plane.Run, error) {
+			r, err := p.ApplyVariables(ctx, ann, "web", ids)
+			if r == nil {
+				r = &plane.Run{}
+			}
+			return *r, err
+		},
+		"db.rotate-password": func(ctx context.Context, ids []string) (plane.Run, error) {
+			return p.RotatePassword(ctx, ann, "shop", ids)
+		},
+	}
+}
+
+// TestConsentIsOneRule for whatever takes an app from slot to slot: what was read reaches the Run and the audit log, what can be
+// no warning is refused, and the gap of an app whose load balancer has one backend left is asked for.
+func TestConsentIsOneRule(t *testing.T) {
+	p := newPanel(t)
+	p.ready(1)
+	p.app("web")
+	p.made("shop", "", plane.DatabaseServer{Port: 5432, TLS: true, Open: true, MaxConnections: 100, Reserved: 3, SeenAt: day})
+	all := p.past("web", plane.DeploymentCompleted, plane.DeploymentCompleted)
+	p.set(map[string]string{"A": "1"})
+	verbs := p.passages(all[0].ID)
+	refused := func(what string, code plane.Code, ids ...string) {
+		t.Helper()
+		for name, do := range verbs {
+			p.refuses(name+", "+what, code, "acknowledge", func(ctx context.Context) error { _, err := do(ctx, ids); return err })
+		}
+	}
+	refused("no id", plane.CodeInvalid, "Memory!")
+	refused("twice", plane.CodeInvalid, plane.AckMemory, plane.AckMemory)
+	restarts := control.AppChange{Options: map[string]string{plane.OptionSwitch: plane.SwitchRestart}, Acknowledge: []string{plane.AckGap}}
+	if _, err := p.ChangeApp(t.Context(), ann, "web", restarts); err != nil {
+		t.Fatal(err)
+	}
+	alone := p.appNamed("web").Balancer
+	balanced := alone
+	balanced.Status = plane.BalancerOn
+	balance := func(b plane.LoadBalancer) {
+		p.write(func(ctx context.Context, tx *store.Tx) error { return tx.SetBalancer(ctx, all[0].AppID, b) })
+	}
+	balance(balanced)
+	refused("a gap nobody expects", plane.CodeConflict)
+	refused("another warning", plane.CodeConflict, plane.AckMemory)
+	for name, do := range verbs {
+		run, err := do(t.Context(), []string{plane.AckGap, plane.AckMemory})
+		if err != nil || !strings.Contains(string(run.Args), `"memory":true`) {
+			t.Errorf("%s is told %s, %v", name, run.Args, err)
+		}
+		if a := p.lastAudit(); a.Action != name || !strings.Contains(a.Detail, "acknowledged: gap, memory") {
+			t.Errorf("the audit log has %+v", a)
+		}
+	}
+	balance(alone) // acknowledged when it became the app's way
+	if _, _, err := p.Deploy(t.Context(), ann, "web", control.DeployWish{}); err != nil {
 		t.Error(err)
 	}
 }

@@ -114,13 +114,13 @@ func (c *Control) computedVariables(ctx context.Context, tx *store.Tx, a plane.A
 			return nil, fmt.Errorf("read the address of %s: %w", s.ServerName, err)
 		}
 		hard, soft := recipe.ShownVariables(kind, a, slot, d, s.Server, private, string(password))
-		from := fmt.Sprintf("database %s; the host is 127.0.0.1 on %s and %s on backends", d.Name, s.ServerName, s.Host)
-		if kind.Container != nil {
-			from = fmt.Sprintf("database %s; the host is %s on all backends", d.Name, s.Host)
-		}
+		host, where := hostTold(kind, s)
 		maps.Copy(hard, soft)
 		for name, value := range hard {
-			v := VariableView{Computed: from, Name: name, Length: len(value), UpdatedAt: d.Since}
+			v := VariableView{Computed: "database " + d.Name, Name: name, Length: len(value), UpdatedAt: d.Since}
+			if strings.Contains(value, host) {
+				v.Computed += where
+			}
 			if reveal {
 				v.Value = value
 			}
@@ -128,6 +128,15 @@ func (c *Control) computedVariables(ctx context.Context, tx *store.Tx, a plane.A
 		}
 	}
 	return views, nil
+}
+
+// hostTold is the host an app's process on the primary finds its database at,
+// and what to tell beside a variable that holds it.
+func hostTold(kind plane.Definition, s DatabaseView) (host, where string) {
+	if kind.Container != nil {
+		return s.Host, fmt.Sprintf("; the host is %s on all backends", s.Host)
+	}
+	return "127.0.0.1", fmt.Sprintf("; the host is 127.0.0.1 on %s and %s on backends", s.ServerName, s.Host)
 }
 
 func (c *Control) setVariable(ctx context.Context, tx *store.Tx, appID, name, value string) error {
@@ -273,27 +282,27 @@ func (c *Control) CompareVariables(ctx context.Context, actor plane.Actor, app s
 
 // ApplyVariables starts the live commit with the recorded variables and
 // commands in the other slot. The Run is nil when nothing differs.
-func (c *Control) ApplyVariables(ctx context.Context, actor plane.Actor, app string) (*plane.Run, error) {
+func (c *Control) ApplyVariables(ctx context.Context, actor plane.Actor, app string, acknowledge []string) (*plane.Run, error) {
 	var run *plane.Run
-	err := c.change(ctx, actor, "env.apply", app, func(tx *store.Tx) error {
+	err := c.changeNoting(ctx, actor, "env.apply", app, func(tx *store.Tx) (string, error) {
 		a, err := appByName(ctx, tx, app)
 		if err != nil {
-			return err
+			return "", err
 		}
 		if a.LiveID == "" {
-			return plane.Conflict("nothing is deployed yet", "deploy "+app+" first")
+			return "", plane.Conflict("nothing is deployed yet", "deploy "+app+" first")
 		}
 		live, err := tx.Deployment(ctx, a.LiveID)
 		if err != nil {
-			return err
+			return "", err
 		}
 		same, err := c.applied(ctx, tx, a, live)
 		if err != nil || same {
-			return err
+			return "", err
 		}
-		_, queued, err := c.deploy(ctx, tx, actor, a, deployOrder{trigger: plane.TriggerEnvironment, ref: live.Commit, spec: a.Spec, from: &live})
+		_, queued, err := c.deploy(ctx, tx, actor, a, startAnew(a, live, acknowledge))
 		run = &queued
-		return err
+		return acknowledged(acknowledge), err
 	})
 	c.hub.Publish(TopicQueue)
 	return run, err

@@ -131,7 +131,7 @@ func TestApplyVariables(t *testing.T) {
 	p := newPanel(t)
 	p.ready(1)
 	p.app("web")
-	apply := func(ctx context.Context) error { _, err := p.ApplyVariables(ctx, ann, "web"); return err }
+	apply := func(ctx context.Context) error { _, err := p.ApplyVariables(ctx, ann, "web", nil); return err }
 	p.refuses("nothing deployed", plane.CodeConflict, "", apply)
 
 	p.set(map[string]string{"A": "1"})
@@ -146,7 +146,7 @@ func TestApplyVariables(t *testing.T) {
 	nothing := func(what string) {
 		t.Helper()
 		runs := p.count("runs")
-		run, err := p.ApplyVariables(t.Context(), ann, "web")
+		run, err := p.ApplyVariables(t.Context(), ann, "web", nil)
 		if err != nil || run != nil || p.count("runs") != runs || unapplied() {
 			t.Errorf("%s: run %+v, %v", what, run, err)
 		}
@@ -159,7 +159,7 @@ func TestApplyVariables(t *testing.T) {
 	if !unapplied() {
 		t.Error("the change is not shown")
 	}
-	run, err := p.ApplyVariables(t.Context(), ann, "web")
+	run, err := p.ApplyVariables(t.Context(), ann, "web", nil)
 	if err != nil || run == nil {
 		t.Fatal(run, err)
 	}
@@ -177,7 +177,7 @@ func TestNewStartCommandIsUnapplied(t *testing.T) {
 	if _, err := p.ChangeApp(t.Context(), ann, "web", control.AppChange{Start: text("node .")}); err != nil {
 		t.Fatal(err)
 	}
-	run, err := p.ApplyVariables(t.Context(), ann, "web")
+	run, err := p.ApplyVariables(t.Context(), ann, "web", nil)
 	if err != nil || run == nil {
 		t.Errorf("%+v, %v", run, err)
 	}

@@ -100,6 +100,7 @@ type DatabaseChange struct {
 	RequireTLS     *bool
 	BackupSchedule *string  // as plane.ParseBackupSchedule reads it, or off
 	Keep           *int     // dumps
+	Prove          bool     // try anew who gets in and who does not
 	Acknowledge    []string // ids of the warnings the person has read
 }
 
@@ -156,6 +157,7 @@ type AppView struct {
 
 	RestartCost string // what restarting costs, as its backends are
 	Gap         bool   // restarting leaves visitors without an answer
+	GapAsked    bool   // each deployment asks for it to be acknowledged, where it restarts
 }
 
 // DeploymentView is a deployment with where it stands and how long such a one

@@ -28,6 +28,9 @@ const (
 // HalfRestored is there while a database may hold a part of a dump only: MariaDB restores in place.
 func HalfRestored(role string) string { return "/var/lib/serverplane/restoring-" + role }
 
+// DumpPath is where a dump of a database lies.
+func DumpPath(database, file string) string { return DatabaseBackup + "/" + database + "/" + file }
+
 // CAPath is where a slot of an app has the certificate of the authority of its
 // databases; 0640 root:sp_<app>.
 func CAPath(app, slot string) string { return SlotDir(app, slot) + "/database-ca.pem" }

@@ -34,6 +34,9 @@ func UnitPath(app, slot string) string { return UnitDir + "/" + UnitName(app, sl
 // and app names do not, so that it can never be the name of another app's slot.
 func TransientUnit(app, run string) string { return "sp-" + app + "-run-" + run }
 
+// GapUnit names the transient unit that lives as long as it is announced that nobody answers for the app.
+func GapUnit(app string) string { return "sp-" + app + "_gap.service" }
+
 // StoppedPath names the transient unit that was stopped last, so that it does not begin after all
 // where the step that is about to start it outlives its Run; 0644 root.
 func StoppedPath(app string) string { return "/run/serverplane/" + app + ".stopped" }

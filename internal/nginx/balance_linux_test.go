@@ -4,6 +4,8 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -139,4 +141,54 @@ func TestBodiesOfEveryFormAreRepeated(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A backend that accepts and never answers costs those who wait for it. Their
+// requests are not sent again, since they may have been carried out; but once
+// five of them have waited for as long as an answer may take, the entry itself
+// keeps the others away, all but one in 5 s.
+func TestASilentBackendIsLeftAloneAfterFiveWaitedInVain(t *testing.T) {
+	for _, verb := range []string{"GET", "POST"} {
+		t.Run(verb, func(t *testing.T) {
+			start(t, fleet(2, nginx.RoundRobin), hurried)
+			over := make(chan struct{})
+			silent := serve(t, "silent", "127.0.0.11:20001", func(http.ResponseWriter, *http.Request) { <-over })
+			defer close(over)
+			sound := serve(t, "sound", "127.0.0.12:20001", nil)
+			var rounds []int64 // how many of ten at once waited in vain
+			for len(rounds) < 8 && (len(rounds) == 0 || rounds[len(rounds)-1] > 0) {
+				rounds = append(rounds, inVain(t, 10, verb))
+			}
+			var waited int64
+			for _, n := range rounds {
+				waited += n
+			}
+			if waited < 5 || rounds[len(rounds)-1] > 0 {
+				t.Errorf("in rounds of ten there waited in vain: %v", rounds)
+			}
+			if all := int64(10 * len(rounds)); silent.hits.Load() != waited || sound.hits.Load() != all-waited {
+				t.Errorf("of %d, %d waited in vain; silent was asked %d times, sound %d", all, waited, silent.hits.Load(), sound.hits.Load())
+			}
+		})
+	}
+}
+
+// inVain asks n times at once and counts those who were told that nobody answered.
+func inVain(t *testing.T, n int, verb string) int64 {
+	var waited atomic.Int64
+	var group sync.WaitGroup
+	for range n {
+		group.Go(func() {
+			switch a, err := send(request(verb, front, "x")); {
+			case err != nil:
+				t.Error(err)
+			case a.code == 504:
+				waited.Add(1)
+			case a.code != 200:
+				t.Errorf("got %d", a.code)
+			}
+		})
+	}
+	group.Wait()
+	return waited.Load()
 }

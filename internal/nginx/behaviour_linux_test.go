@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -76,6 +77,64 @@ func TestWithoutAnyProcessTheVisitorGets502(t *testing.T) {
 	for range 6 {
 		if a := ask(t, request("POST", front, "x")); a.code != 502 {
 			t.Fatalf("got %d, want 502", a.code)
+		}
+	}
+}
+
+// TestAnAnnouncedGapIsToldAsThat, to every method and in both slots; what answers is not asked about it, another app's gap
+// is no excuse, and what is dead without an announcement is a fault.
+func TestAnAnnouncedGapIsToldAsThat(t *testing.T) {
+	start(t, fleet(1, nginx.RoundRobin))
+	gap := func(app string) string { return nginx.GapPath(app) }
+	t.Cleanup(func() { os.RemoveAll(filepath.Dir(gap("web0"))) })
+	see := func(when string, want int) {
+		t.Helper()
+		for _, verb := range []string{"GET", "HEAD", "POST", "DELETE"} {
+			a := ask(t, request(verb, front+"some/page?x=1", map[bool]string{true: "x"}[verb == "POST"]))
+			told := a.header.Get("Retry-After") == "5" && a.header.Get("Cache-Control") == "no-store" && strings.HasPrefix(a.header.Get("Content-Type"), "text/plain") &&
+				(verb == "HEAD" || a.body == "This site is being restarted and will be back in a few seconds.\n")
+			if a.code != want || told != (want == 503) {
+				t.Errorf("%s, %s: got %d %q, %v", when, verb, a.code, a.body, a.header)
+			}
+		}
+	}
+	for _, slot := range []string{"a", "b"} {
+		if slot == "b" {
+			touch(t, live+"web0.b")
+		}
+		see("dead in slot "+slot, 502)
+		os.MkdirAll(gap("web"), 0o755)
+		see("another app's gap, slot "+slot, 502)
+		os.MkdirAll(gap("web0"), 0o755)
+		see("announced in slot "+slot, 503)
+		announce(t)
+		see("announced as well as a reload, slot "+slot, 503)
+		os.RemoveAll(live + "web0.b")
+		os.RemoveAll(filepath.Dir(gap("web0")))
+	}
+	os.MkdirAll(gap("web0"), 0o755)
+	serve(t, "app", "127.0.0.11:20001", nil)
+	see("it answers", 200)
+	for _, code := range []int{429, 502, 503, 598} {
+		want := map[bool]int{true: 502, false: code}[code == 598]
+		if a := ask(t, request("POST", fmt.Sprintf("%scode/%d", front, code), "x")); a.code != want || a.header.Get("Retry-After") != "" {
+			t.Errorf("the app's own %d: got %d, %v", code, a.code, a.header)
+		}
+	}
+	touch(t, live+"web0.b")
+	serve(t, "app", "127.0.0.11:20002", func(w http.ResponseWriter, r *http.Request) {
+		conn, _, _ := http.NewResponseController(w).Hijack()
+		conn.Close()
+	})
+	for _, announced := range []bool{true, false} {
+		if !announced {
+			os.RemoveAll(gap("web0"))
+		}
+		for verb, want := range map[string]int{"GET": 503, "HEAD": 503, "POST": 502} {
+			want := map[bool]int{true: want, false: 502}[announced]
+			if a := ask(t, request(verb, front, "")); a.code != want || (a.header.Get("Retry-After") == "5") != (want == 503) {
+				t.Errorf("%s without an answer, announced %t: got %d, %v", verb, announced, a.code, a.header)
+			}
 		}
 	}
 }

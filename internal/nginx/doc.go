@@ -23,6 +23,9 @@
 //	X-Serverplane-Refused   local site -> entry: 1, this 598 or 429 is ours and not the app's;
 //	                        limited, this 598 stands for the app's own 429 to a repeat
 //
+// Where all refused, the visitor gets 502, or, while the only backend of the app is restarted as announced (see GapPath), 503.
+// A local site does the same where its process took a safe request and gave no answer.
+//
 // An app may use all of these itself. Its 429 and 595 to 597 reach the visitor as they are, its 598
 // becomes a 502, and none of them makes a request be carried out twice. On a repeat, and only
 // there, its 429, 502 and 504 keep their code and lose their body.

@@ -23,6 +23,10 @@ const (
 
 func addr(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
 
+// workersOfMachine is how many workers each Nginx has. Those of before a reload are known by
+// name, so all of them must be there when it is asked for.
+const workersOfMachine = 2
+
 // machine is one Nginx that plays the primary and every backend: each backend has its own
 // loopback address.
 type machine struct {
@@ -78,10 +82,13 @@ func verify(t testing.TB) {
 	}
 }
 
-// start runs Nginx with tree until the test ends.
-func start(t *testing.T, tree nginx.Tree) *machine {
+// start runs Nginx with tree until the test ends; edits change what is installed before.
+func start(t *testing.T, tree nginx.Tree, edits ...func(*testing.T)) *machine {
 	t.Helper()
 	r := install(t, tree)
+	for _, edit := range edits {
+		edit(t)
+	}
 	verify(t)
 	os.RemoveAll(live)
 	os.MkdirAll(live, 0o755)
@@ -95,7 +102,36 @@ func start(t *testing.T, tree nginx.Tree) *machine {
 	}
 	t.Cleanup(m.stop)
 	m.await(r.Version)
+	for limit := time.Now().Add(5 * time.Second); len(workers()) < workersOfMachine; time.Sleep(time.Millisecond) {
+		if time.Now().After(limit) {
+			t.Fatalf("only %d workers run", len(workers()))
+		}
+	}
 	return m
+}
+
+// hurried has a second in place of the 60 s that a backend may take to answer, and half of
+// one in place of the 5 s in which another one is tried.
+func hurried(t *testing.T) {
+	t.Helper()
+	paths, _ := filepath.Glob("/etc/nginx/conf.d/*")
+	changed := 0
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for from, to := range map[string]string{"proxy_read_timeout 60s;": "proxy_read_timeout 1s;", "proxy_next_upstream_timeout 5s;": "proxy_next_upstream_timeout 500ms;"} {
+			changed += bytes.Count(text, []byte(from))
+			text = bytes.ReplaceAll(text, []byte(from), []byte(to))
+		}
+		if err := os.WriteFile(path, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if changed < 2 {
+		t.Fatalf("only %d of the limits are there to change", changed)
+	}
 }
 
 func (m *machine) stop() {

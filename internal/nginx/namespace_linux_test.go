@@ -59,13 +59,14 @@ cp -r /etc/nginx /run/nginx-tree
 mount -t tmpfs -o mode=755 tmpfs /var/lib
 mount -t tmpfs -o mode=755 tmpfs /var/log
 mkdir -p /var/lib/serverplane/live /var/lib/nginx /var/log/nginx
+sed -i 's/^worker_processes .*/worker_processes %d;/' /run/nginx-tree/nginx.conf
 rm -f /run/nginx-tree/sites-enabled/* /run/nginx-tree/modules-enabled/* /run/nginx-tree/conf.d/*
 mount --bind /run/nginx-tree /etc/nginx
 ip link set lo up
 echo 1 > /proc/sys/net/ipv4/ip_nonlocal_bind
 echo 1 > /proc/sys/net/ipv6/ip_nonlocal_bind
 `
-	out, err := exec.Command("sh", "-c", script).CombinedOutput()
+	out, err := exec.Command("sh", "-c", fmt.Sprintf(script, workersOfMachine)).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}

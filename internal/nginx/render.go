@@ -31,6 +31,13 @@ func SitePath(app string) string { return "conf.d/sp-" + app + ".conf" }
 // takes in what lies there.
 func EntryLogPath(app string) string { return "/var/log/nginx/sp-" + app + ".access.log" }
 
+// GapPath is a folder. While it is there, the entry on this server tells visitors whom every backend refused that the app is being
+// restarted (503, Retry-After) instead of 502, and its local sites those whom the process gave no answer.
+func GapPath(app string) string { return "/run/" + GapFolder(app) }
+
+// GapFolder is GapPath as systemd names it: whoever makes it must see that it goes again by itself.
+func GapFolder(app string) string { return "serverplane-gap/" + app }
+
 // File is one file of the Nginx tree.
 type File struct {
 	Path string // relative to /etc/nginx

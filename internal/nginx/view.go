@@ -53,7 +53,7 @@ type siteView struct {
 	Entry  *entryView
 }
 
-type localView struct{ Slot, Listen, Process, Trust string }
+type localView struct{ Slot, Listen, Process, Trust, Gap string }
 
 func newSiteView(s Site, ipv4Only bool) siteView {
 	trust := s.Trust.String()
@@ -61,8 +61,8 @@ func newSiteView(s Site, ipv4Only bool) siteView {
 		App:   s.App,
 		Trust: trust,
 		Locals: []localView{
-			{"a", s.A.Listen.String(), s.A.Process.String(), trust},
-			{"b", s.B.Listen.String(), s.B.Process.String(), trust},
+			{"a", s.A.Listen.String(), s.A.Process.String(), trust, GapPath(s.App)},
+			{"b", s.B.Listen.String(), s.B.Process.String(), trust, GapPath(s.App)},
 		},
 		Entry: newEntryView(s, ipv4Only),
 	}
@@ -71,6 +71,7 @@ func newSiteView(s Site, ipv4Only bool) siteView {
 // entryView is what templates/entry.conf.tmpl sees.
 type entryView struct {
 	App, ID   string
+	Gap       string // folder that is there while the only backend is restarted
 	IPv4Only  bool
 	Default   bool
 	Names     []string
@@ -95,7 +96,7 @@ func newEntryView(s Site, ipv4Only bool) *entryView {
 		return nil
 	}
 	return &entryView{
-		App: s.App, ID: s.ID, IPv4Only: ipv4Only,
+		App: s.App, ID: s.ID, Gap: GapPath(s.App), IPv4Only: ipv4Only,
 		Default:   len(s.Entry.Names) == 0,
 		Names:     slices.Sorted(slices.Values(s.Entry.Names)),
 		Upstreams: slices.Concat(upstreams(s, "a"), upstreams(s, "b")),

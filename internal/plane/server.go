@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -169,6 +170,20 @@ func (s Socket) Outside() bool {
 func (s Survey) Port80Taken() string {
 	for _, l := range s.Listening {
 		if l.Proto == "tcp" && l.Port == 80 && l.Process != "nginx" {
+			return cmp.Or(l.Process, "another program")
+		}
+	}
+	return ""
+}
+
+// EnginePortTaken names the program that listens where an engine which is not there yet
+// would, or is empty. One that is there has a port of its own choice.
+func (s Survey) EnginePortTaken(e Engine) string {
+	if slices.Contains(s.Databases, string(e)) {
+		return ""
+	}
+	for _, l := range s.Listening {
+		if l.Proto == "tcp" && l.Port == e.Port() {
 			return cmp.Or(l.Process, "another program")
 		}
 	}

@@ -75,6 +75,12 @@ func RestartCost(backends []Backend) string {
 // GapAhead tells whether a deployment in this way leaves visitors without an answer for a while.
 func GapAhead(backends []Backend) bool { return answering(backends) < 2 }
 
+// AsksGap tells whether each deployment that restarts this app needs AckGap: there is a load balancer, and yet only one
+// backend to answer. An app without one has no second, and its gap was acknowledged when that became its way.
+func (a App) AsksGap(backends []Backend) bool {
+	return a.Balancer.Status != BalancerOff && GapAhead(backends)
+}
+
 func answering(backends []Backend) int {
 	n := 0
 	for _, b := range backends {

@@ -49,6 +49,23 @@ func TestCostOfRestarting(t *testing.T) {
 	}
 }
 
+func TestGapIsAskedForWhereOthersMayBeExpected(t *testing.T) {
+	in, off := plane.Backend{Enabled: true, Placed: true}, plane.Backend{Placed: true}
+	for _, c := range []struct {
+		status   plane.BalancerStatus
+		backends []plane.Backend
+		asked    bool
+	}{
+		{plane.BalancerOff, []plane.Backend{in}, false}, {plane.BalancerOff, []plane.Backend{in, off}, false},
+		{plane.BalancerOn, []plane.Backend{in}, true}, {plane.BalancerOn, []plane.Backend{in, off}, true}, {plane.BalancerOn, []plane.Backend{in, in}, false},
+		{plane.BalancerApplying, []plane.Backend{in}, true}, {plane.BalancerFailed, []plane.Backend{in}, true},
+	} {
+		if got := (plane.App{Balancer: plane.LoadBalancer{Status: c.status}}).AsksGap(c.backends); got != c.asked {
+			t.Errorf("%s with %d backends: asked %t", c.status, len(c.backends), got)
+		}
+	}
+}
+
 func TestFixedPort(t *testing.T) {
 	check := func(kind plane.Kind, options map[string]string) error {
 		return plane.Kinds{}.Check(plane.App{Kind: kind, Spec: plane.Spec{Options: options}.WithDefaults(kind)})

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
@@ -31,8 +33,10 @@ type Login struct {
 	Timeout  time.Duration
 }
 
-// SignIn tries to sign in and to have a query answered, once. What the panel's
-// own side could not do is unknown, never a refusal.
+// SignIn tries to sign in and to have a query answered, once. A refusal is what a firewall
+// or the engine says to this name from this place. What the panel's own side could not do is
+// unknown, and so is an engine that is full, starting, or says nothing once it took the
+// connection: nobody was judged.
 func (p *Prober) SignIn(ctx context.Context, l Login) plane.Proof {
 	ctx, cancel := context.WithTimeout(ctx, l.Timeout)
 	defer cancel()
@@ -57,12 +61,29 @@ func (p *Prober) SignIn(ctx context.Context, l Login) plane.Proof {
 		proof.Verdict, proof.Answer, proof.TLS = plane.Pass, "signed in, a query was answered", version
 	case dialled != nil && remote.KindOf(dialled) != remote.KindTarget:
 		proof.Verdict, proof.Answer = plane.Blind, "the panel cannot look from "+l.FromName+": "+cause(dialled)
+	case errors.Is(dialled, context.DeadlineExceeded):
+		proof.Verdict, proof.Answer = plane.Fail, "no answer in "+l.Timeout.String()
 	case dialled != nil:
 		proof.Verdict, proof.Answer = plane.Fail, cause(dialled)
-	default:
+	case refused(err):
 		proof.Verdict, proof.Answer = plane.Fail, said(err)
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		proof.Verdict, proof.Answer = plane.Blind, "it took the connection and did not answer in "+l.Timeout.String()
+	default:
+		proof.Verdict, proof.Answer = plane.Blind, said(err)
 	}
 	return proof
+}
+
+// refused tells whether an engine's answer is about who asks, and from where. In PostgreSQL that is
+// its class 28; the numbers of MariaDB are access denied, to a database, without a password,
+// a host that may not connect, and an account that is locked.
+func refused(err error) bool {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return strings.HasPrefix(e.Code, "28")
+	}
+	e, ok := errors.AsType[*mysql.MySQLError](err)
+	return ok && slices.Contains([]uint16{1045, 1044, 1698, 1130, 4151}, e.Number)
 }
 
 // deadlined closes the connection when the time is over: forwarded connections

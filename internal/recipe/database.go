@@ -280,7 +280,6 @@ type Dump struct {
 	Server   plane.Server
 	Database plane.Database
 	File     string
-	Drop     []string         // files of dumps that are not kept
 	Rows     map[string]int64 // what a restored one must hold
 	Before   string           // file of the dump of what was there before a restore: what is put back if it cannot end
 	OrGone   bool             // a database that is not there is nothing to dump, and no failure
@@ -293,11 +292,8 @@ func DumpDatabase(d Dump) (ansible.Play, error) { return d.play("database_dump.y
 func RestoreDatabase(d Dump) (ansible.Play, error) { return d.play("database_restore.yml") }
 
 func (d Dump) play(playbook string) (ansible.Play, error) {
-	if d.Drop == nil {
-		d.Drop = []string{}
-	}
 	raw, err := json.Marshal(map[string]any{
-		"engine": d.Database.Engine, "role": d.Database.Role(), "name": d.Database.Name, "run": d.Run, "file": d.File, "drop": d.Drop, "rows": d.Rows,
+		"engine": d.Database.Engine, "role": d.Database.Role(), "name": d.Database.Name, "run": d.Run, "file": d.File, "rows": d.Rows,
 		"before": d.Before, "or_gone": d.OrGone,
 	})
 	if err != nil {

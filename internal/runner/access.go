@@ -108,7 +108,7 @@ func (j *job) closeDatabases(ctx context.Context, c crew, s recipe.Seat) error {
 		case err != nil:
 			line.Detail = firstLine(err.Error())
 		case slices.Contains(unseen, d.Name):
-			line.Detail = "the backend could not be reached: it may still know the password; db rotate-password " + d.Name
+			line.Detail = "that it is refused was not proven: it may still know the password; db rotate-password " + d.Name
 		}
 		j.note(line)
 	}
@@ -149,11 +149,11 @@ func (j *job) proveShut(ctx context.Context, c crew, s recipe.Seat, d plane.Data
 	case err != nil:
 		return false, err
 	case proof.Verdict == plane.Pass:
-		return true, fmt.Errorf("%s can still sign in to database %s", s.Server.Name, d.Name)
+		return true, fmt.Errorf("%s can still sign in to database %s; %s", s.Server.Name, d.Name, letInBy(d.Engine))
 	case proof.Verdict == plane.Fail:
 		j.say(s.Server.Name, "is refused by database %s: %s", d.Name, proof.Answer)
 		return true, nil
 	}
-	j.say(s.Server.Name, "may not connect to database %s any more; not tried from there: %s", d.Name, proof.Answer)
+	j.say(s.Server.Name, "warning: may not connect to database %s any more; that it is refused is not proven: %s", d.Name, proof.Answer)
 	return false, nil
 }

@@ -23,6 +23,7 @@ type args struct {
 	Memory         bool     `json:"memory"`          // deployment, backend-add: a person knows that memory may run out
 	Rebuild        bool     `json:"rebuild"`         // deployment: build although the commit is built already
 
+	Prove  bool                `json:"prove"`  // database-set: try strangers as well
 	Change *plane.EngineChange `json:"change"` // database-set: what it takes back if it fails
 }
 

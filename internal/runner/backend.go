@@ -147,7 +147,7 @@ func (a *addition) caution(ctx context.Context) error {
 		err = errors.New(firstLine(string(res.Stderr)))
 	}
 	if err != nil {
-		a.say(primary.Name, "what the app keeps in files could not be looked at: %v", err)
+		a.say(primary.Name, "warning: what the app keeps in files could not be looked at: %v", err)
 		return context.Cause(ctx)
 	}
 	for line := range strings.Lines(strings.TrimSpace(string(res.Stdout))) {

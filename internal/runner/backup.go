@@ -37,12 +37,43 @@ func (b *backup) do(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	order := recipe.Dump{}
-	for _, old := range b.drop {
-		order.Drop = append(order.Drop, old.File)
+	if b.made, err = b.dump(ctx, recipe.Dump{}); err != nil {
+		return err
 	}
-	b.made, err = b.dump(ctx, order)
-	return err
+	if err := b.Store.Write(ctx, func(tx *store.Tx) error { return tx.CreateBackup(ctx, b.made) }); err != nil {
+		return err
+	}
+	return b.letGo(ctx)
+}
+
+// letGo removes the dumps that are more than is kept, when the new one is in the book: a panel that
+// ends in between leaves one too many. While a restore stands cut off, an older dump may be
+// the only one of the whole.
+func (b *backup) letGo(ctx context.Context) error {
+	if len(b.drop) == 0 {
+		return nil
+	}
+	const script = `if [ -e "$1" ]; then echo kept; exit; fi; shift; exec rm -f -- "$@"`
+	args := []string{"sh", "-c", script, "sh", files.HalfRestored(b.db.Role())}
+	for _, old := range b.drop {
+		args = append(args, files.DumpPath(b.db.Name, old.File))
+	}
+	res, err := b.Pool.Exec(ctx, recipe.Target(b.primary()), remote.Command{Args: args, Sudo: true})
+	if err == nil && res.Exit != 0 {
+		err = errors.New(firstLine(string(res.Stderr)))
+	}
+	switch {
+	case context.Cause(ctx) != nil:
+		return context.Cause(ctx)
+	case err != nil:
+		b.say(b.primary().Name, "warning: older dumps could not be removed, the next dump tries again: %v", err)
+	case strings.TrimSpace(string(res.Stdout)) == "kept":
+		b.say(b.primary().Name, "warning: no older dump was removed: a restore of %s was cut off, and this one may hold a part only; give db restore again", b.db.Name)
+	default:
+		return nil
+	}
+	b.drop = nil
+	return nil
 }
 
 // dumpFacts is what a dump turned out to be.
@@ -90,9 +121,6 @@ func (b *backup) done(ctx context.Context, tx *store.Tx) error {
 			return err
 		}
 	}
-	if err := tx.CreateBackup(ctx, b.made); err != nil {
-		return err
-	}
 	if err := tx.SetBackupTrouble(ctx, b.db.ID, "", b.Now().UTC()); err != nil {
 		return err
 	}
@@ -118,7 +146,7 @@ func (d *databaseJob) undo(ctx context.Context, _ error) {
 		return
 	}
 	if err := d.stopRunUnit(ctx, d.primary(), databaseWork, d.run.ID); err != nil {
-		d.say(d.primary().Name, "could not stop what this Run started: %v", err)
+		d.say(d.primary().Name, "warning: could not stop what this Run started: %v", err)
 	}
 }
 
@@ -190,9 +218,9 @@ func (r *restoration) undo(ctx context.Context, cause error) {
 	})
 	switch {
 	case err != nil:
-		r.say(r.primary().Name, "could not see how the restore ended: %v; should the server have gone down in the middle, it puts back what was there before when it comes up", err)
+		r.say(r.primary().Name, "warning: could not see how the restore ended: %v; should the server have gone down in the middle, it puts back what was there before when it comes up", err)
 	case res.Exit == 2:
-		r.say(r.primary().Name, "it may hold a part of the dump only, since what was there before could not be put back; that is backup %s", r.made.ID)
+		r.say(r.primary().Name, "warning: it may hold a part of the dump only, since what was there before could not be put back; that is backup %s", r.made.ID)
 	case res.Exit != 0:
 		r.say(r.primary().Name, "what was there before is still being put back; the next Run about a database here waits for that")
 	case strings.TrimSpace(string(res.Stdout)) == r.run.ID:

@@ -11,17 +11,20 @@ import (
 )
 
 // adjustment brings an engine to what db set wrote: its limit, and whether it
-// lets anybody in without encryption.
+// lets anybody in without encryption; and tries anew, if asked to, that nobody else gets in.
 type adjustment struct {
 	databaseJob
 	brought bool // the engine has it
 }
 
 func (s *adjustment) do(ctx context.Context) error {
-	s.steps(2)
 	a, err := s.args()
 	if err != nil {
 		return err
+	}
+	s.steps(2)
+	if a.Prove {
+		s.steps(3)
 	}
 	if err := s.load(ctx); err != nil {
 		return err
@@ -36,7 +39,13 @@ func (s *adjustment) do(ctx context.Context) error {
 	if err := s.step(ctx, "sign in from every backend"); err != nil {
 		return err
 	}
-	return s.proveSeats(ctx, s.db, s.crew, s.admitted(ctx))
+	if err := s.proveSeats(ctx, s.db, s.crew, s.admitted(ctx)); err != nil || !a.Prove {
+		return err
+	}
+	if err := s.step(ctx, "see that nobody else gets in"); err != nil {
+		return err
+	}
+	return s.refuseStrangers(ctx, s.db, s.crew)
 }
 
 // failed takes back what could not be brought to the engine: with a wish that it
@@ -69,7 +78,7 @@ func (d *databaseJob) admitted(ctx context.Context) []recipe.Seat {
 		return err
 	})
 	if err != nil {
-		d.say("", "could not read who may connect: %v", err)
+		d.say("", "warning: could not read who may connect: %v", err)
 	}
 	return out
 }

@@ -361,7 +361,7 @@ func (d *deployment) undo(ctx context.Context, _ error) {
 	}
 	if d.reverted {
 		for name, err := range d.atBoot(ctx, d.taking(), d.plan.Slot, "disable") {
-			d.say(name, "could not keep the new slot from starting at boot: %v", err)
+			d.say(name, "warning: could not keep the new slot from starting at boot: %v", err)
 		}
 	}
 }

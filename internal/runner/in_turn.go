@@ -94,9 +94,17 @@ func (t inTurn) order() []recipe.Seat {
 // app. It may be repeated, and goes in either direction.
 func (t inTurn) turn(ctx context.Context, s recipe.Seat, to plane.Deployment) error {
 	there := (t.resumed || to.ID != t.plan.ID) && t.runsAlone(ctx, s, to)
+	if t.resumed {
+		defer t.endGap(ctx, s) // the panel may have died in one
+	}
 	if !there {
-		if err := t.standAside(ctx, s); err != nil {
+		only, err := t.standAside(ctx, s)
+		if err != nil {
 			return err
+		}
+		if only {
+			t.announceGap(ctx, s)
+			defer t.endGap(ctx, s)
 		}
 	}
 	s, err := t.lead(ctx, s, to)
@@ -128,10 +136,9 @@ func (t inTurn) runsAlone(ctx context.Context, s recipe.Seat, to plane.Deploymen
 
 // standAside takes the backend out of the upstream and waits for its requests,
 // unless nobody else serves: then it stays, and the entry says that nobody answers.
-func (t inTurn) standAside(ctx context.Context, s recipe.Seat) error {
+func (t inTurn) standAside(ctx context.Context, s recipe.Seat) (only bool, err error) {
 	var wanted map[string]int64
-	only := false
-	err := t.Store.Write(ctx, func(tx *store.Tx) (err error) {
+	err = t.Store.Write(ctx, func(tx *store.Tx) (err error) {
 		wanted, only = nil, false
 		if t.crew, err = loadCrew(ctx, tx, t.run.AppID); err != nil {
 			return err
@@ -149,20 +156,49 @@ func (t inTurn) standAside(ctx context.Context, s recipe.Seat) error {
 		return err
 	})
 	if err != nil {
-		return err
+		return false, err
 	}
 	if only {
-		t.say(s.Server.Name, "nobody else serves: visitors get an error for as long as it takes to stop and start it")
-		return nil
+		t.say(s.Server.Name, "nobody else serves: visitors are told to come back, for as long as it takes to stop and start it")
+		return true, nil
 	}
 	if err := t.await(ctx, wanted); err != nil {
-		return err
+		return false, err
 	}
 	now, there := t.crew.seat(s.Server.ID) // as it was before it was marked
 	if !there {
-		return plane.Conflict(s.Server.Name+" no longer serves "+t.crew.app.Name, "")
+		return false, plane.Conflict(s.Server.Name+" no longer serves "+t.crew.app.Name, "")
 	}
-	return t.drain(ctx, t.crew, []recipe.Seat{now})
+	return false, t.drain(ctx, t.crew, []recipe.Seat{now})
+}
+
+// announceGap is a kindness to visitors: without it they get 502 for as long, and that keeps nobody from a deployment.
+func (t inTurn) announceGap(ctx context.Context, s recipe.Seat) {
+	t.tellNginx(ctx, s, recipe.AnnounceGap(t.crew.app, backLimit), "could not be told of the restart, so that visitors get 502 meanwhile")
+}
+
+// endGap lets a fault be called a fault again; a server that cannot be reached does it by itself.
+func (t inTurn) endGap(ctx context.Context, s recipe.Seat) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUp)
+	defer cancel()
+	t.tellNginx(ctx, s, recipe.EndGap(t.crew.app), "goes on telling visitors of a restart until that ends by itself")
+}
+
+// tellNginx has the command run where the entry is and where the backend is.
+func (t inTurn) tellNginx(ctx context.Context, s recipe.Seat, command remote.Command, otherwise string) {
+	seats := []recipe.Seat{t.crew.primary()}
+	if !s.Backend.Primary {
+		seats = append(seats, s)
+	}
+	for _, at := range seats {
+		res, err := t.Pool.Exec(ctx, recipe.Target(at.Server), command)
+		if err == nil && res.Exit != 0 {
+			err = errors.New(firstLine(string(res.Stderr)))
+		}
+		if err != nil {
+			t.say(at.Server.Name, "warning: its Nginx %s: %v", otherwise, err)
+		}
+	}
 }
 
 // lead has both local sites lead to the port on which the deployment's process

@@ -209,6 +209,9 @@ func TestOnlyBackendStaysInTheUpstream(t *testing.T) {
 		t.Fatal(err)
 	}
 	tt.same("alone", "s1 instead b; in: s1")
+	if begun, ended := tt.machine.told("serverplane-gap/web"), tt.machine.told("systemctl stop --quiet \"$1\" 2>/dev/null; exit 0"); len(begun) != 1 || len(ended) != 1 {
+		t.Errorf("the gap is announced %q and ended %q", begun, ended)
+	}
 	said := slices.ContainsFunc(tt.d.journal.take(), func(e plane.Event) bool { return strings.Contains(e.Text, "nobody else serves") })
 	if !said {
 		t.Error("nothing is said of the gap")

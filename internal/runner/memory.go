@@ -121,7 +121,7 @@ func (d *deployment) weighMemory(ctx context.Context, seats []recipe.Seat) error
 // againWith is what a person would type to ask for this once more with an acknowledgement.
 func (d *deployment) againWith() string {
 	if d.plan.Trigger == plane.TriggerEnvironment {
-		return fmt.Sprintf("deploy %s --ref %s", d.crew.app.Name, d.plan.Commit)
+		return "env apply " + d.crew.app.Name
 	}
 	return d.command()
 }
@@ -133,7 +133,7 @@ func (a *addition) weighMemory(ctx context.Context, acknowledged bool) error {
 	r := plane.Room{Available: there.Available, Used: on.Used, Limit: on.Limit, Unknown: there.Unknown + on.Unknown}
 	switch {
 	case r.Unknown != "":
-		a.say(a.seat.Server.Name, "what memory it needs is unknown (%s); going on", r.Unknown)
+		a.say(a.seat.Server.Name, "warning: what memory it needs is unknown (%s); going on", r.Unknown)
 		return nil
 	case !r.Short():
 		a.say(a.seat.Server.Name, "%d MiB of memory are available; the app uses %d MiB on %s", r.Available, r.Used, a.crew.primary().Server.Name)

@@ -113,7 +113,7 @@ func (p *processes) empty(ctx context.Context, holder string, leaving []plane.Pr
 	}
 	for _, s := range seats {
 		if away[s.Server.Name] != nil {
-			p.say(s.Server.Name, "cannot be reached; %s moves anyway, as wished, and is stopped there first thing when it returns", namesOf(leaving))
+			p.say(s.Server.Name, "warning: cannot be reached; %s moves anyway, as wished, and is stopped there first thing when it returns", namesOf(leaving))
 		} else {
 			p.say(s.Server.Name, "%s is proven to have stopped", namesOf(leaving))
 		}

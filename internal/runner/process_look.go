@@ -27,7 +27,7 @@ func (j *job) look(ctx context.Context, c crew, seats []recipe.Seat, all []plane
 		return cause
 	}
 	for name, err := range failed {
-		j.say(name, "what runs there could not be read back: %v", err)
+		j.say(name, "warning: what runs there could not be read back: %v", err)
 	}
 	var states []plane.ProcessStatus
 	err := j.Store.Read(ctx, func(tx *store.Tx) (err error) {
@@ -55,6 +55,9 @@ func (j *job) sayProcess(server string, here []plane.Process, seen plane.Process
 			continue
 		}
 		text := p.Name + " is " + string(seen.State)
+		if seen.State == plane.ProcessFailed || seen.State == plane.ProcessUnknown {
+			text = "warning: " + text
+		}
 		if seen.Release != "" {
 			text += " from release " + seen.Release
 		}

@@ -175,7 +175,7 @@ func (r *repair) undo(ctx context.Context, _ error) {
 		return err
 	})
 	if err != nil {
-		r.say(r.seat.Server.Name, "could not put it back: %v", err)
+		r.say(r.seat.Server.Name, "warning: could not put it back: %v", err)
 	}
 }
 

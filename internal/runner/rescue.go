@@ -259,7 +259,7 @@ func (j *job) stopRunUnits(ctx context.Context, app plane.App, servers []plane.S
 	for _, s := range servers {
 		all.Go(func() {
 			if err := j.stopRunUnit(ctx, s, app, j.run.ID); err != nil {
-				j.say(s.Name, "could not stop what this Run started: %v", err)
+				j.say(s.Name, "warning: could not stop what this Run started: %v", err)
 			}
 		})
 	}

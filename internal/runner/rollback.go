@@ -164,7 +164,7 @@ func (d *deployment) wantedBack(ctx context.Context) bool {
 func (d *deployment) leaveForRollback(ctx context.Context) {
 	d.say("", "leaves the old slot running: a rollback to it waits")
 	for name, err := range d.atBoot(ctx, d.taking(), d.previous, "disable") {
-		d.say(name, "could not keep the old slot from starting at boot: %v", err)
+		d.say(name, "warning: could not keep the old slot from starting at boot: %v", err)
 	}
 }
 

@@ -130,7 +130,7 @@ func (d *deployment) drop(ctx context.Context, s recipe.Seat) {
 		})
 	})
 	if err != nil {
-		d.say(s.Server.Name, "could not note that it is behind: %v", err)
+		d.say(s.Server.Name, "warning: could not note that it is behind: %v", err)
 	}
 	if d.plan.Slot == "" {
 		return

@@ -92,7 +92,7 @@ func (j *job) stopSlot(ctx context.Context, app plane.App, servers []plane.Serve
 	for _, s := range servers {
 		all.Go(func() {
 			if err := j.stopUnit(ctx, s, files.UnitName(app.Name, string(slot))); err != nil {
-				j.say(s.Name, "could not stop slot %s: %v", slot, err)
+				j.say(s.Name, "warning: could not stop slot %s: %v", slot, err)
 			}
 		})
 	}

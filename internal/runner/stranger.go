@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -25,7 +26,7 @@ func (j *job) refuseStrangers(ctx context.Context, d plane.Database, c crew) err
 	if err != nil {
 		return err
 	}
-	proof := plane.Proof{Verdict: plane.Blind, At: j.Now().UTC(), Answer: "no other managed server reaches the primary to try from"}
+	proof := plane.Proof{Verdict: plane.Blind, At: j.Now().UTC(), Answer: "no other managed server reaches the primary to try from; add one that is no backend of " + c.app.Name}
 	for _, s := range strangers {
 		if !j.reaches(ctx, s, c.primary().Server) {
 			continue
@@ -33,20 +34,32 @@ func (j *job) refuseStrangers(ctx context.Context, d plane.Database, c crew) err
 		if proof, err = j.tryStranger(ctx, d, engine, s, c.primary().Server); err != nil {
 			return err
 		}
-		break
+		if proof.Verdict != plane.Blind {
+			break
+		}
 	}
 	if err := j.Store.Write(ctx, func(tx *store.Tx) error { return tx.SetStranger(ctx, d.ID, proof) }); err != nil {
 		return err
 	}
 	switch proof.Verdict {
 	case plane.Pass:
-		return fmt.Errorf("database %s let a stranger in: %s, which is no backend of %s, signed in", d.Name, proof.Vantage, c.app.Name)
+		return fmt.Errorf("database %s let a stranger in: %s, which is no backend of %s, signed in; %s", d.Name, proof.Vantage, c.app.Name, letInBy(d.Engine))
 	case plane.Fail:
 		j.say("", "a stranger is refused by database %s: %s: %s", d.Name, proof.Vantage, proof.Answer)
 	default:
-		j.say("", "not proven that strangers are refused by database %s: %s", d.Name, proof.Answer)
+		j.say("", "warning: not proven that strangers are refused by database %s: %s", d.Name, proof.Answer)
 	}
 	return nil
+}
+
+// letInBy says where to look when somebody is let in who has no grant: ServerPlane's own lines
+// and accounts let in none but backends, and what else there is of its accounts is dropped.
+func letInBy(e plane.Engine) string {
+	what := "a line of pg_hba.conf above ServerPlane's part"
+	if e == plane.MariaDB {
+		what = "skip-grant-tables in its configuration"
+	}
+	return "see what lets it in (" + what + ", or a proxy or NAT by which it comes from a backend's address), take that away and try again"
 }
 
 // strangers lists the servers in work that have nothing to do with the app: one
@@ -95,8 +108,13 @@ func (j *job) tryStranger(ctx context.Context, d plane.Database, engine plane.Da
 	beside.Go(func() { plain, failed = j.login(ctx, from, d, at, false) })
 	encrypted, err := j.login(ctx, from, d, at, true)
 	beside.Wait()
-	if failed != nil || plain.Verdict != plane.Fail {
-		return plain, failed
+	return worse(plain, encrypted), errors.Join(failed, err)
+}
+
+// worse of two attempts to get in: one that got in, then one that proves nothing.
+func worse(a, b plane.Proof) plane.Proof {
+	if b.Verdict == plane.Pass || a.Verdict == plane.Fail {
+		return b
 	}
-	return encrypted, err
+	return a
 }

@@ -51,7 +51,7 @@ func (j *job) weighWay(ctx context.Context, from, primary plane.Server) {
 		middle, err = median(string(res.Stdout))
 	}
 	if err != nil {
-		j.say(from.Name, "the way to %s could not be timed: %s", primary.Name, lastOf(err.Error(), 1))
+		j.say(from.Name, "warning: the way to %s could not be timed: %s", primary.Name, lastOf(err.Error(), 1))
 		return
 	}
 	j.say(from.Name, "connects to %s (%s) in %s, the median of %d", primary.Name, primary.PrivateAddress, middle.Round(10*time.Microsecond), wayConnects)

@@ -79,7 +79,7 @@ func (c *counter) put(r request, t try, s plane.Served) {
 // refusedByAll tells a refusal that nobody was left to take from an app's own
 // 429: that one would have reached the visitor (nginx, package comment).
 func refusedByAll(r request) bool {
-	return r.status == 502 && r.tries[len(r.tries)-1].status == 429
+	return (r.status == 502 || r.status == 503) && r.tries[len(r.tries)-1].status == 429
 }
 
 // isAddress tells an address from the name of an upstream, which holds no colon.

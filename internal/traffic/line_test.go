@@ -53,6 +53,7 @@ func TestWhoServedWhat(t *testing.T) {
 		"refused by all": {line("502", s1+" : "+s2+", "+s1, "598 : 429, 429", "0.000 : 0.000, 0.000"),
 			map[string]plane.Served{"one": {PassedOn: 2}, "two": {PassedOn: 1}, "": {Requests: 1, Errors: 1}}},
 		"refused by the only one":       {line("502", s1+" : "+s1, "598 : 429", "0.000 : 0.000"), map[string]plane.Served{"one": {PassedOn: 2}, "": {Requests: 1, Errors: 1}}},
+		"refused in an announced gap":   {line("503", s1+" : "+s1, "598 : 429", "0.000 : 0.000"), map[string]plane.Served{"one": {PassedOn: 2}, "": {Requests: 1, Errors: 1}}},
 		"nobody to ask":                 {line("502", "app_aaaaaaaaaaaaaaaa_a", "502", "-"), map[string]plane.Served{"": {Requests: 1, Errors: 1}}},
 		"refused, then nobody to ask":   {line("502", s1+" : app_aaaaaaaaaaaaaaaa_a_w", "598 : 502", "0.000 : -"), map[string]plane.Served{"one": {PassedOn: 1}, "": {Requests: 1, Errors: 1}}},
 		"the app's own 429":             {line("429", s1, "429", "0.005"), map[string]plane.Served{"one": {Requests: 1, Latency: quick}}},

@@ -1,5 +1,5 @@
-"""Dumps one database into a file that appears whole and checked, or not at all. SPEC: engine, role, name, file, run, drop (names of
-dumps that are not kept), or_gone (a database that is not there is no failure). Prints "learned: {...}": bytes and the rows of each
+"""Dumps one database into a file that appears whole and checked, or not at all. SPEC: engine, role, name, file, run, or_gone (a
+database that is not there is no failure). Prints "learned: {...}": bytes and the rows of each
 table, as they are in the dump, or that it is gone.
 """
 
@@ -99,6 +99,13 @@ def count_postgresql(path):
     return rows
 
 
+def last_through_a_power_cut(place):
+    """What is in a folder is the folder's own to write."""
+    handle = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+    os.fsync(handle)
+    os.close(handle)
+
+
 def main():
     engine = engine_of()
     check_role(SPEC["role"])
@@ -120,12 +127,10 @@ def main():
             os.fsync(f.fileno())
         os.chmod(part, 0o600)
         os.rename(part, path)
+        last_through_a_power_cut(os.path.dirname(path))
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(part)
-    for name in SPEC["drop"]:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path_of(name))
     changed("dumped %s to %s" % (SPEC["role"], path))
     say_fact({"path": path, "bytes": os.path.getsize(path), "rows": rows})
 

@@ -21,9 +21,10 @@ def dump_path(file):
     return path
 
 
-def load(command, path):
-    """Of a pipeline the last exit status counts: a file that cannot be read to its end ends in what no client takes."""
-    done = in_unit('{ gzip -dc "$1" || echo "the dump was cut short;"; } | ' + command, path)
+def load(command, path, first=""):
+    """Of a pipeline the last exit status counts: a file that cannot be read to its end ends in what no client takes. First is
+    what the client is told before the dump."""
+    done = in_unit('{ printf %s "$2"; gzip -dc "$1" || echo "the dump was cut short;"; } | ' + command, path, first)
     if done.returncode != 0:
         fail("the dump could not be brought back: " + complaint(done.stderr.strip()), done.stderr)
 
@@ -96,17 +97,45 @@ def mariadb(path):
     marked = (read(half_restored(role)) or b"").decode().strip()
     if marked and os.path.isfile("%s/%s/%s" % (PLACE, SPEC["name"], marked)):
         before = marked
+    refuse_unreadable(path)
     last_moment()
     prepare_put_back(role, before)
     try:
-        load("mariadb --protocol=socket -u root " + role, path)
+        load("mariadb --protocol=socket -u root", path, made_anew(role))
         compare({t: int(ENGINE.sql("SELECT COUNT(*) FROM `%s`" % t.replace("`", "``"), database=role)) for t in SPEC["rows"]})
     except BaseException:
         put_back(role)
         raise
     forget_half_restored(role)
     in_place()
+    for login in (role, second_of(role)):
+        for number, _ in ENGINE.sessions(login):
+            ENGINE.end(number)
     changed("brought it back in place")
+
+
+def refuse_unreadable(path):
+    done = in_unit('gzip -t "$1"', path)
+    if done.returncode != 0:
+        fail("nothing was changed, since the dump cannot be read to its end: " + last_lines(done.stderr, 1), done.stderr)
+
+
+def made_anew(role):
+    """A dump brings back what it has and takes nothing away: tables and routines that came after it would stay. Grants outlive
+    their database."""
+    return "DROP DATABASE IF EXISTS `%s`; CREATE DATABASE `%s` %s; USE `%s`;" % (role, role, charset_of(role), role)
+
+
+def charset_of(role):
+    found = ENGINE.sql("SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = '%s'" % role)
+    words = found.split("\t")
+    if len(words) != 2 or not all(re.fullmatch("[a-z0-9_]+", w) for w in words):
+        return "CHARACTER SET utf8mb4"
+    return "CHARACTER SET %s COLLATE %s" % tuple(words)
+
+
+def second_of(role):
+    return "sp2_" + role[len("sp_"):]
 
 
 # Sessions from before have lost their database, and would not notice.
@@ -116,7 +145,7 @@ set -e
 [ -e %(mark)s ] || exit 0
 gzip -t %(dump)s
 ask() { mariadb --protocol=socket -u root "$@"; }
-ask -e 'DROP DATABASE IF EXISTS `%(role)s`; CREATE DATABASE `%(role)s` CHARACTER SET utf8mb4'
+ask -e 'DROP DATABASE IF EXISTS `%(role)s`; CREATE DATABASE `%(role)s` %(charset)s'
 gzip -dc %(dump)s | ask %(role)s
 ask -N -e "SELECT CONCAT('KILL CONNECTION ', ID, ';') FROM information_schema.PROCESSLIST WHERE USER IN ('%(role)s', '%(second)s')" | ask --force || true
 rm -f %(files)s
@@ -139,7 +168,7 @@ WantedBy=multi-user.target
 def prepare_put_back(role, before):
     """From here on the server puts back what was there by itself, should it go down before the end."""
     script, unit, wanted = put_back_files(role)
-    values = {"role": role, "second": "sp2_" + role[3:], "mark": half_restored(role), "dump": dump_path(before), "script": script,
+    values = {"role": role, "second": second_of(role), "charset": charset_of(role), "mark": half_restored(role), "dump": dump_path(before), "script": script,
               "runtime": RUNTIME, "files": " ".join((half_restored(role), script, unit, wanted))}
     write(script, PUT_BACK % values, 0o700, quiet=True)
     write(unit, PUT_BACK_UNIT % values, quiet=True)

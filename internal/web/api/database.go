@@ -18,7 +18,7 @@ type DatabaseVerbs interface {
 	Database(ctx context.Context, actor plane.Actor, name string) (control.DatabaseView, error)
 	SetDatabase(ctx context.Context, actor plane.Actor, name string, ch control.DatabaseChange) (*plane.Run, error)
 	RemoveDatabase(ctx context.Context, actor plane.Actor, name string) (plane.Run, error)
-	RotatePassword(ctx context.Context, actor plane.Actor, name string) (plane.Run, error)
+	RotatePassword(ctx context.Context, actor plane.Actor, name string, acknowledge []string) (plane.Run, error)
 	LookAtDatabase(ctx context.Context, actor plane.Actor, name string, limit time.Duration) (plane.DatabaseLook, error)
 	BackupVerbs
 }
@@ -78,8 +78,8 @@ func (a *API) removeDatabase(ctx context.Context, actor plane.Actor, in *NamePat
 	return a.work(ctx, actor, run)
 }
 
-func (a *API) rotatePassword(ctx context.Context, actor plane.Actor, in *NamePath) (*workOutput, error) {
-	run, err := a.control.RotatePassword(ctx, actor, in.Name)
+func (a *API) rotatePassword(ctx context.Context, actor plane.Actor, in *consentInput) (*workOutput, error) {
+	run, err := a.control.RotatePassword(ctx, actor, in.Name, in.read())
 	if err != nil {
 		return nil, err
 	}

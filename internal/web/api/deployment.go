@@ -31,6 +31,20 @@ type rollbackInput struct {
 	NamePath
 	Body client.RollbackWish
 }
+
+// consentInput is for what starts the live release anew; there may be nothing to acknowledge.
+type consentInput struct {
+	NamePath
+	Body *client.Consent
+}
+
+func (in *consentInput) read() []string {
+	if in.Body == nil {
+		return nil
+	}
+	return in.Body.Acknowledge
+}
+
 type deploymentsInput struct {
 	NamePath
 	PageQuery

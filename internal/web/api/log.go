@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -62,11 +63,15 @@ func (a *API) followLog(ctx context.Context, actor plane.Actor, in *logInput) (*
 		w.Header().Set("X-Accel-Buffering", "no") // a proxy in front must not collect it
 		ctx, stop := a.untilStop(hc.Context())
 		defer stop()
-		a.sendLog(ctx, stop, w, follow)
+		a.sendLog(ctx, stop, w, follow, func() error {
+			_, err := a.admit(hc, auth.LogRead)
+			return err
+		})
 	}}, nil
 }
 
-// How long a reader may take over what it is sent, and may hear nothing.
+// How long a reader may take over what it is sent, and may hear nothing; as
+// often it is asked whether they still may read.
 const (
 	readerTime = 15 * time.Second
 	lifeEvery  = 15 * time.Second
@@ -74,8 +79,9 @@ const (
 )
 
 // sendLog writes lines as they come and, in between, signs of life, so that a
-// reader that has gone is noticed.
-func (a *API) sendLog(ctx context.Context, stop func(), w http.ResponseWriter, follow control.LogFollower) {
+// reader that has gone is noticed. A reader whose token was revoked, or whose
+// role was taken away, is told so and gets no more.
+func (a *API) sendLog(ctx context.Context, stop func(), w http.ResponseWriter, follow control.LogFollower, still func() error) {
 	lines, ended := make(chan plane.LogLine, linesAhead), make(chan error, 1)
 	go func() {
 		ended <- follow(ctx, func(l plane.LogLine) {
@@ -89,8 +95,8 @@ func (a *API) sendLog(ctx context.Context, stop func(), w http.ResponseWriter, f
 	life := time.NewTicker(lifeEvery)
 	defer life.Stop()
 	out := ndjson{w: w, answer: http.NewResponseController(w)}
-	err := out.pause() // the head goes out before the first line comes
-	for open := true; open && err == nil; {
+	err, refused := out.pause(), error(nil) // the head goes out before the first line comes
+	for open := true; open && err == nil && refused == nil; {
 		var l plane.LogLine
 		select {
 		case l, open = <-lines:
@@ -99,13 +105,13 @@ func (a *API) sendLog(ctx context.Context, stop func(), w http.ResponseWriter, f
 				err = out.send(client.LogRecord{Line: &line}, len(lines) == 0)
 			}
 		case <-life.C:
-			err = out.pause()
+			err, refused = out.pause(), still()
 		}
 	}
 	stop()
 	for range lines { // what nobody reads any more; its end is the follower's
 	}
-	if why := <-ended; why != nil && err == nil {
+	if why := cmp.Or(refused, <-ended); why != nil && err == nil {
 		p := reply.Of(ctx, a.log, why)
 		_ = out.send(client.LogRecord{Error: &client.Error{Status: p.Status, Code: p.Code, Message: p.Detail, Field: p.Field, Hint: p.Hint, RequestID: p.RequestID}}, true)
 	}

@@ -17,7 +17,7 @@ type VariableVerbs interface {
 	SetVariables(ctx context.Context, actor plane.Actor, app string, values map[string]string) error
 	UnsetVariables(ctx context.Context, actor plane.Actor, app string, names []string) error
 	Variables(ctx context.Context, actor plane.Actor, app string, reveal bool) ([]control.VariableView, error)
-	ApplyVariables(ctx context.Context, actor plane.Actor, app string) (*plane.Run, error)
+	ApplyVariables(ctx context.Context, actor plane.Actor, app string, acknowledge []string) (*plane.Run, error)
 }
 
 type variablesInput struct {
@@ -62,8 +62,8 @@ func (a *API) unsetVariables(ctx context.Context, actor plane.Actor, in *variabl
 	return nil, a.control.UnsetVariables(ctx, actor, in.Name, in.Body.Names)
 }
 
-func (a *API) applyVariables(ctx context.Context, actor plane.Actor, in *NamePath) (*maybeWorkOutput, error) {
-	run, err := a.control.ApplyVariables(ctx, actor, in.Name)
+func (a *API) applyVariables(ctx context.Context, actor plane.Actor, in *consentInput) (*maybeWorkOutput, error) {
+	run, err := a.control.ApplyVariables(ctx, actor, in.Name, in.read())
 	return a.maybeWork(ctx, actor, run, err)
 }
 

@@ -86,6 +86,44 @@ func TestAppSettingsTellOfTheGap(t *testing.T) {
 		Is(409, "Visitors get an error meanwhile.", `name="acknowledge" value="gap"`)
 }
 
+// Whatever takes an app from slot to slot asks the same, and hands on what was read.
+func TestPassagesAskTheSame(t *testing.T) {
+	const memory, gap, cost = `name="acknowledge" value="memory"`, `name="acknowledge" value="gap"`, "Only one backend serves, so there is a gap."
+	l := newLab(t)
+	l.panel.Unapplied()
+	b := l.as(plane.RoleAdmin)
+	passages := []struct{ page, post, verb, name, value string }{
+		{"/apps/web/deployments", "/apps/web/deployments", "Deploy", "ref", ""},
+		{"/apps/web/deployments", "/apps/web/rollback", "Rollback", "ref", ""},
+		{"/apps/web/environment", "/apps/web/environment/apply", "ApplyVariables acknowledging", "x", ""},
+		{"/apps/web/database", "/apps/web/database/shop/rotate-password", "RotatePassword acknowledging", "confirm", "shop"},
+	}
+	read := func(wish any) []string {
+		switch w := wish.(type) {
+		case control.DeployWish:
+			return w.Acknowledge
+		case control.RollbackWish:
+			return w.Acknowledge
+		}
+		return wish.([]string)
+	}
+	for _, p := range passages {
+		b.Get(p.page).Is(200, memory).Lacks(gap)
+		b.Post(p.post, p.name, p.value, "acknowledge", "memory")
+		if got := read(l.panel.Wish(p.verb)); len(got) != 1 || got[0] != plane.AckMemory {
+			t.Errorf("%s hands on %q", p.post, got)
+		}
+	}
+	l.panel.Alone(false)
+	for _, p := range passages {
+		b.Get(p.page).Is(200, cost).Lacks(memory, gap)
+	}
+	l.panel.Alone(true)
+	for _, p := range passages {
+		b.Get(p.page).Is(200, cost, gap).Lacks(memory)
+	}
+}
+
 // The second person is told, before or at the last moment, and what they typed
 // is not lost.
 func TestAppSettingsOfTwoPeople(t *testing.T) {

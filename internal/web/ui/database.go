@@ -19,7 +19,7 @@ type DatabaseVerbs interface {
 	Databases(ctx context.Context, actor plane.Actor, app string) ([]control.DatabaseView, error)
 	SetDatabase(ctx context.Context, actor plane.Actor, name string, ch control.DatabaseChange) (*plane.Run, error)
 	RemoveDatabase(ctx context.Context, actor plane.Actor, name string) (plane.Run, error)
-	RotatePassword(ctx context.Context, actor plane.Actor, name string) (plane.Run, error)
+	RotatePassword(ctx context.Context, actor plane.Actor, name string, acknowledge []string) (plane.Run, error)
 	LookAtDatabase(ctx context.Context, actor plane.Actor, name string, limit time.Duration) (plane.DatabaseLook, error)
 }
 
@@ -125,6 +125,17 @@ func (u *UI) setDatabase(v *visit) error {
 	return v.see("/runs/"+run.ID, "")
 }
 
+// proveDatabase tries anew who gets in and who does not.
+func (u *UI) proveDatabase(v *visit) error {
+	return u.onDatabase(v, func() (plane.Run, error) {
+		run, err := u.control.SetDatabase(v.ctx(), v.actor, v.path("database"), control.DatabaseChange{Prove: true})
+		if err != nil {
+			return plane.Run{}, err
+		}
+		return *run, nil
+	})
+}
+
 func (u *UI) removeDatabase(v *visit) error {
 	if err := v.confirmed(v.path("database")); err != nil {
 		return v.again(err, u.databases)
@@ -140,7 +151,7 @@ func (u *UI) rotatePassword(v *visit) error {
 		return v.again(err, u.databases)
 	}
 	return u.onDatabase(v, func() (plane.Run, error) {
-		return u.control.RotatePassword(v.ctx(), v.actor, v.path("database"))
+		return u.control.RotatePassword(v.ctx(), v.actor, v.path("database"), v.form.Values["acknowledge"])
 	})
 }
 

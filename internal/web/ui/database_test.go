@@ -31,6 +31,10 @@ func TestDatabaseTab(t *testing.T) {
 		t.Errorf("change %+v", ch)
 	}
 
+	b.Post("/apps/web/database/shop/prove").Leads("/runs/run_1")
+	if ch := l.panel.Wish("SetDatabase").(control.DatabaseChange); !ch.Prove || ch.RequireTLS != nil || ch.Pool != nil {
+		t.Errorf("change %+v", ch)
+	}
 	b.Post("/apps/web/database/shop/rotate-password", "confirm", "other").Is(422)
 	b.Post("/apps/web/database/shop/rotate-password", "confirm", "shop").Leads("/runs/run_1")
 	if l.panel.Wish("RotatePassword") != "shop" {

@@ -207,7 +207,7 @@ func (u *UI) rollback(v *visit) error {
 	if v.path("id") != "" {
 		show = u.deployment
 	}
-	d, _, err := u.control.Rollback(v.ctx(), v.actor, app, control.RollbackWish{Deployment: v.path("id")})
+	d, _, err := u.control.Rollback(v.ctx(), v.actor, app, control.RollbackWish{Deployment: v.path("id"), Acknowledge: v.form.Values["acknowledge"]})
 	if err != nil {
 		return v.again(err, show)
 	}

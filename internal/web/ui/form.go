@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/serverplane/serverplane/internal/control"
 	"github.com/serverplane/serverplane/internal/plane"
 )
 
@@ -149,6 +150,12 @@ func (f Field) Describes() string {
 		ids = append(ids, f.Name+"-hint")
 	}
 	return strings.Join(ids, " ")
+}
+
+// passage is a form that takes an app from slot to slot; its ID is none of another form's on the page.
+type passage struct {
+	App control.AppView
+	ID  string
 }
 
 // Confirm is a form that asks for a name to be typed before it does its work.

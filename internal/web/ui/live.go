@@ -22,7 +22,6 @@ const (
 	merging     = 150 * time.Millisecond
 	keepAlive   = 15 * time.Second
 	writeTime   = 15 * time.Second // for a browser to take what is sent
-	reaskEvery  = 10 * time.Second // whether the session still holds
 	openStreams = 24               // of one session: as many tabs
 )
 
@@ -109,16 +108,15 @@ func (u *UI) live(v *visit) error {
 
 // streaming is one open stream.
 type streaming struct {
-	u       *UI
-	v       *visit
-	kind    live
-	of      string
-	seen    int64
-	sent    map[string][sha256.Size]byte // by template, what the browser has
-	answer  *http.ResponseController
-	checked time.Time
-	spoke   time.Time
-	tap     *tap // of a page that shows a server's log, or nil
+	u      *UI
+	v      *visit
+	kind   live
+	of     string
+	seen   int64
+	sent   map[string][sha256.Size]byte // by template, what the browser has
+	answer *http.ResponseController
+	spoke  time.Time
+	tap    *tap // of a page that shows a server's log, or nil
 }
 
 // tapped is a page that shows how its tap stands.
@@ -131,7 +129,7 @@ func newStreaming(u *UI, v *visit, kind live) *streaming {
 	}
 	return &streaming{
 		u: u, v: v, kind: kind, of: v.query("of"), seen: max(0, seen), sent: map[string][sha256.Size]byte{},
-		answer: http.NewResponseController(v.w), checked: time.Now(), spoke: time.Now(),
+		answer: http.NewResponseController(v.w), spoke: time.Now(),
 	}
 }
 
@@ -186,18 +184,17 @@ func (s *streaming) dripped() <-chan struct{} {
 	return s.tap.hint
 }
 
-// freshen is look, for somebody who may still look.
+// freshen is look, for somebody who may still look: a session that was ended and
+// a role that was taken away end here, before anything more is read.
 func (s *streaming) freshen() ([]byte, error) {
-	if time.Since(s.checked) > reaskEvery {
-		actor, _, err := s.u.whose(s.v.ctx(), s.v.r)
-		if err == nil {
-			err = may(actor, s.kind.permission)
-		}
-		if err != nil {
-			return nil, err
-		}
-		s.v.actor, s.checked = actor, time.Now()
+	actor, _, err := s.u.whose(s.v.ctx(), s.v.r)
+	if err == nil {
+		err = may(actor, s.kind.permission)
 	}
+	if err != nil {
+		return nil, err
+	}
+	s.v.actor = actor
 	out, err := s.look()
 	if err != nil && !errors.Is(err, context.Canceled) && told(err) == nil {
 		s.u.log.ErrorContext(s.v.ctx(), "keep a page fresh", "page", s.v.query("page"), "error", err)

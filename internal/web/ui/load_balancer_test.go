@@ -69,6 +69,27 @@ func TestTabBeforeItIsEnabled(t *testing.T) {
 	}
 }
 
+// How fast a backend answers is told only of one that answered: not of the
+// local site in its place, nor of a look that saw nothing.
+func TestPaceIsThatOfTheApp(t *testing.T) {
+	l := newLab(t)
+	for want, change := range map[string]func(h *plane.Health){
+		"answers in 12 ms": func(h *plane.Health) { h.State, h.Answer = plane.BackendUnhealthy, "HTTP 500" },
+		"no answer</span>": func(h *plane.Health) { h.State, h.Answer = plane.BackendUnhealthy, "HTTP 598" },
+		"not seen": func(h *plane.Health) {
+			h.State, h.Answer = plane.BackendUnknown, "open failed: administratively prohibited"
+		},
+		"not asked yet": func(h *plane.Health) { h.CheckedAt, h.Answer, h.Latency = time.Time{}, "", 0 },
+	} {
+		one := seat("s1", plane.BackendHealthy, func(b *plane.Backend) { b.Primary = true; change(&b.Health) })
+		l.panel.Balance(webtest.Balanced(one))
+		page := l.as(plane.RoleViewer).Get(tab).Is(200, want)
+		if strings.Contains(page.Body, "answers in") != strings.HasPrefix(want, "answers in") {
+			t.Errorf("told as answering beside %q", want)
+		}
+	}
+}
+
 func TestTopologyInEveryState(t *testing.T) {
 	l := newLab(t)
 	l.panel.Balance(everyState())

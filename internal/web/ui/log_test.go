@@ -118,3 +118,40 @@ func TestFollowingEndsAfterItsTime(t *testing.T) {
 	l := newLab(t)
 	until(t, l.stream(t.Context(), plane.RoleAdmin, logStream, ""), "Followed for an hour")
 }
+
+// Who signs out elsewhere, or loses a role, sees no further line in the tabs that
+// are still open: the stream ends at the next thing it would have sent.
+func TestAStreamEndsWithTheRightToIt(t *testing.T) {
+	over := &plane.Error{Code: plane.CodeUnauthorized, Message: "the session has ended"}
+	for name, lose := range map[string]func(*lab){
+		"the session was revoked": func(l *lab) { l.panel.Fail("WhoseSession", over) },
+		"an admin became viewer":  func(l *lab) { l.panel.Become(plane.RoleViewer) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			feed, left := make(chan plane.LogLine), make(chan struct{})
+			l.panel.Follow(func(ctx context.Context, line func(plane.LogLine)) error {
+				defer close(left)
+				line(plane.LogLine{Text: "before"})
+				for {
+					select {
+					case next := <-feed:
+						line(next)
+					case <-ctx.Done():
+						return nil
+					}
+				}
+			})
+			next := l.stream(t.Context(), plane.RoleAdmin, logStream, "")
+			until(t, next, "before")
+			lose(l)
+			feed <- plane.LogLine{Text: "a secret of later"}
+			for text := next(); !strings.Contains(text, "event: reload"); text = next() {
+				if text == "" || strings.Contains(text, "a secret of later") {
+					t.Fatalf("the stream goes on: %q", text)
+				}
+			}
+			<-left
+		})
+	}
+}

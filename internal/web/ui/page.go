@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/serverplane/serverplane/internal/auth"
+	"github.com/serverplane/serverplane/internal/control"
 	"github.com/serverplane/serverplane/internal/plane"
 )
 
@@ -60,7 +61,7 @@ func (u *UI) readPages() pages {
 		"asset": u.assets.url, "ago": u.ago, "stamp": stamp, "lasting": lasting, "badge": badge, "field": field, "confirm": confirm,
 		"sentence": sentence, "plural": plural, "label": label, "join": strings.Join, "nav": navigate, "empty": empty, "millis": millis,
 		"deed": deed, "isID": isID, "agent": agentName, "size": size,
-		"processCard": processCard,
+		"processCard": processCard, "passage": func(a control.AppView, id string) passage { return passage{a, id} },
 	})
 	shared = template.Must(shared.ParseFS(templates, "templates/layout.html", "templates/part/*.html"))
 	names, err := fs.Glob(templates, "templates/*.html")

@@ -96,6 +96,7 @@ func (u *UI) Routes() []Route {
 		{"GET", "/apps/{name}/database", auth.DatabaseRead, u.databases},
 		{"POST", "/apps/{name}/database", auth.DatabaseWrite, u.createDatabase},
 		{"POST", "/apps/{name}/database/{database}/settings", auth.DatabaseWrite, u.setDatabase},
+		{"POST", "/apps/{name}/database/{database}/prove", auth.DatabaseWrite, u.proveDatabase},
 		{"POST", "/apps/{name}/database/{database}/backup", auth.DatabaseWrite, u.backupDatabase},
 		{"POST", "/apps/{name}/database/{database}/rotate-password", auth.DatabaseWrite, u.rotatePassword},
 		{"POST", "/apps/{name}/database/{database}/restore", auth.DatabaseWrite, u.restoreDatabase},

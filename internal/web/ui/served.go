@@ -146,23 +146,36 @@ func millisOf(l plane.Latencies, share float64) string {
 	return fmt.Sprintf("%.1f", float64(took.Microseconds())/1000)
 }
 
-// servedPastOf fills what lies between the first and the last moment that is
-// known with pieces without a request: there nothing was served.
+// servedPastOf is what the backend on the server did in the last hour, or day.
 func (u *UI) servedPastOf(v *visit, app, server, reach string) (servedPast, error) {
 	h, err := u.control.BackendServed(v.ctx(), v.actor, app, server, reach == "24h")
 	if err != nil || h.To.IsZero() || h.Length <= 0 {
 		return servedPast{}, err
 	}
-	did := map[time.Time]plane.Served{}
-	p := servedPast{To: h.To}
+	return pastOf(h), nil
+}
+
+// youngPiece is how much of a piece must be over before it tells of a rate: the
+// entry holds its newest lines back for a moment.
+const youngPiece = 10 * time.Second
+
+// pastOf fills what lies between the first and the last moment that is known
+// with pieces without a request: there nothing was served. The piece under way
+// counts by what of it is over, else every drawing would end in a fall.
+func pastOf(h control.ServedHistory) servedPast {
+	did, p := map[time.Time]plane.Served{}, servedPast{To: h.To}
 	for _, piece := range h.Pieces {
 		did[piece.Begin.UTC()] = piece.Served
 		p.Sum.Served = p.Sum.Merge(piece.Served)
 	}
 	for at := h.From.UTC(); at.Before(h.To) && len(p.Pieces) < 200; at = at.Add(h.Length) {
-		f := control.ServedFigures{Served: did[at], PerSecond: float64(did[at].Requests) / h.Length.Seconds()}
+		over := min(h.Length, h.To.Sub(at))
+		if over < youngPiece {
+			break
+		}
+		f := control.ServedFigures{Served: did[at], PerSecond: float64(did[at].Requests) / over.Seconds()}
 		p.Pieces = append(p.Pieces, servedPiece{at, figures{f}})
 	}
 	p.Sum.PerSecond = float64(p.Sum.Requests) / max(1, h.To.Sub(h.From).Seconds())
-	return p, nil
+	return p
 }

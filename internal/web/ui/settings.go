@@ -131,8 +131,8 @@ func (u *UI) compare(v *visit, shown *balancerSettingsView, m plane.Method) erro
 }
 
 func changesOf(was, is control.BalancerView) []change {
-	names := []string{"Method", "Health check path", "Interval", "Limit of one check", "Failures in a row to become unhealthy",
-		"Passes in a row to become healthy", "Automatic take-out", "Backends that stay in", "Answers name their backend"}
+	names := []string{"Method", "Health check path", "Interval", "Limit of one check", "Unhealthy after failures in a row",
+		"Healthy after passes in a row", "Automatic take-out", "Backends that stay in", "Answers name their backend"}
 	old, wished := settingsOf(was), settingsOf(is)
 	var all []change
 	for i, name := range names {

@@ -19,12 +19,26 @@ type backendLine struct {
 	Stale bool   // it does not hold what is live
 }
 
-// Response is how long the last probe took, or empty.
+// Response is how long the last probe took, or empty where nothing of the app
+// answered it: 598 is the local site's word for that.
 func (l backendLine) Response() string {
-	if l.Health.CheckedAt.IsZero() || l.Health.Latency == 0 {
-		return ""
+	if h := l.Health; h.Latency != 0 && strings.HasPrefix(h.Answer, "HTTP ") && h.Answer != "HTTP 598" {
+		return millis(h.Latency.Std())
 	}
-	return millis(l.Health.Latency.Std())
+	return ""
+}
+
+// Pace is how fast it answers, or why that is not known.
+func (l backendLine) Pace() string {
+	switch took := l.Response(); {
+	case l.Health.CheckedAt.IsZero():
+		return "not asked yet"
+	case took != "":
+		return "answers in " + took
+	case l.Health.State == plane.BackendUnknown:
+		return "not seen"
+	}
+	return "no answer"
 }
 
 func millis(d time.Duration) string {

@@ -18,7 +18,7 @@ type VariableVerbs interface {
 	CompareVariables(ctx context.Context, actor plane.Actor, app string, values map[string]string) (map[string]control.VariableChange, error)
 	SetVariablesSeen(ctx context.Context, actor plane.Actor, app string, seen control.Seen, values map[string]string) error
 	UnsetVariablesSeen(ctx context.Context, actor plane.Actor, app string, seen control.Seen, names []string) error
-	ApplyVariables(ctx context.Context, actor plane.Actor, app string) (*plane.Run, error)
+	ApplyVariables(ctx context.Context, actor plane.Actor, app string, acknowledge []string) (*plane.Run, error)
 }
 
 type variablesView struct {
@@ -123,7 +123,7 @@ func (u *UI) unsetVariables(v *visit) error {
 }
 
 func (u *UI) applyVariables(v *visit) error {
-	run, err := u.control.ApplyVariables(v.ctx(), v.actor, v.path("name"))
+	run, err := u.control.ApplyVariables(v.ctx(), v.actor, v.path("name"), v.form.Values["acknowledge"])
 	if err != nil {
 		return v.again(err, u.variables)
 	}

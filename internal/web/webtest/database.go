@@ -52,7 +52,10 @@ func (p *Panel) LookAtDatabase(_ context.Context, _ plane.Actor, name string, _ 
 }
 
 // RotatePassword starts the Run.
-func (p *Panel) RotatePassword(_ context.Context, _ plane.Actor, name string) (plane.Run, error) {
+func (p *Panel) RotatePassword(_ context.Context, _ plane.Actor, name string, acknowledge []string) (plane.Run, error) {
+	if err := p.called("RotatePassword acknowledging", acknowledge); err != nil {
+		return plane.Run{}, err
+	}
 	return p.start("RotatePassword", name)
 }
 

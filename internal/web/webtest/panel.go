@@ -37,10 +37,13 @@ type Panel struct {
 	open   bool
 	name   string     // of the app, another than web
 	kind   plane.Kind // of the app, as it was created
+	other  bool       // what is recorded for the app is not in force
+	alone  *bool      // the app restarts its only backend; whether that is asked for each time
 	lb     *control.BalancerView
 	follow control.LogFollower // or nil
 	runs   int                 // in the list, the same one again and again; 0 means one
 	served *control.ServedView
+	became plane.Role // of everybody who comes with a token or session, or empty
 }
 
 // New returns a fresh panel.
@@ -130,7 +133,7 @@ func (p *Panel) start(verb string, wish any) (plane.Run, error) {
 func (p *Panel) Authenticate(_ context.Context, token, from string) (plane.Actor, error) {
 	for _, r := range []plane.Role{plane.RoleOwner, plane.RoleAdmin, plane.RoleViewer} {
 		if token == Token(r) {
-			return plane.Actor{UserID: "usr_1", Email: "me@example.com", Role: r, From: from}, p.called("Authenticate", from)
+			return plane.Actor{UserID: "usr_1", Email: "me@example.com", Role: p.roleOf(r), From: from}, p.called("Authenticate", from)
 		}
 	}
 	return plane.Actor{}, &plane.Error{Code: plane.CodeUnauthorized, Message: "the token is not valid"}
@@ -317,6 +320,20 @@ func (p *Panel) Audits(_ context.Context, _ plane.Actor, before string, limit in
 		p.called("Audits", fmt.Sprintf("%s %d", before, limit))
 }
 
+// Unapplied has what is recorded for the app differ from what is in force.
+func (p *Panel) Unapplied() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.other = true
+}
+
+// Alone has the app restart its only backend, which asked says is to be acknowledged each time.
+func (p *Panel) Alone(asked bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.alone = &asked
+}
+
 // Rename calls the app by another name, for pages that must take any text for text.
 func (p *Panel) Rename(name string) {
 	p.mu.Lock()
@@ -331,6 +348,10 @@ func (p *Panel) renamed() control.AppView {
 	a := app()
 	if p.name != "" {
 		a.Name, a.LiveID = p.name, "dep_1"
+	}
+	a.Unapplied = p.other
+	if p.alone != nil {
+		a.Spec.Options, a.GapAsked = map[string]string{plane.OptionSwitch: plane.SwitchRestart}, *p.alone
 	}
 	if kind, err := (plane.Kinds{}).Of(p.kind); err == nil {
 		a.Kind, a.Beside, a.Shared = p.kind, kind.BesideLines(a.Name), kind.SharedPaths(a.Spec.Options)

@@ -1,6 +1,7 @@
 package webtest
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/serverplane/serverplane/internal/plane"
@@ -13,10 +14,23 @@ func Session(r plane.Role) string { return "session-of-" + string(r) }
 func (p *Panel) WhoseSession(_ context.Context, secret string) (plane.Actor, error) {
 	for _, r := range []plane.Role{plane.RoleOwner, plane.RoleAdmin, plane.RoleViewer} {
 		if secret == Session(r) {
-			return plane.Actor{UserID: "usr_1", Email: "me@example.com", Role: r}, p.called("WhoseSession", string(r))
+			return plane.Actor{UserID: "usr_1", Email: "me@example.com", Role: p.roleOf(r)}, p.called("WhoseSession", string(r))
 		}
 	}
 	return plane.Actor{}, &plane.Error{Code: plane.CodeUnauthorized, Message: "the session has ended", Hint: "sign in again"}
+}
+
+// Become gives everybody another role than they came with.
+func (p *Panel) Become(r plane.Role) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.became = r
+}
+
+func (p *Panel) roleOf(r plane.Role) plane.Role {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return cmp.Or(p.became, r)
 }
 
 // SetupOpen says that an owner exists, unless Open was called.

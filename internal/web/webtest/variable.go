@@ -56,7 +56,10 @@ func (p *Panel) CompareVariables(_ context.Context, _ plane.Actor, app string, v
 }
 
 // ApplyVariables starts the Run.
-func (p *Panel) ApplyVariables(_ context.Context, _ plane.Actor, app string) (*plane.Run, error) {
+func (p *Panel) ApplyVariables(_ context.Context, _ plane.Actor, app string, acknowledge []string) (*plane.Run, error) {
+	if err := p.called("ApplyVariables acknowledging", acknowledge); err != nil {
+		return nil, err
+	}
 	run, err := p.start("ApplyVariables", app)
 	if app == "unchanged" {
 		return nil, err
