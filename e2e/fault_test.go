@@ -36,7 +36,7 @@ func TestFaults(t *testing.T) {
 func (b *balanced) untilPace(t *testing.T, pace time.Duration) {
 	t.Helper()
 	last := b.backend(t, "web", "s2").CheckedAt
-	until(t, 5*time.Second, "the new interval is in force", func() (bool, string) {
+	until(t, 30*time.Second, "the new interval is in force", func() (bool, string) {
 		now := b.backend(t, "web", "s2").CheckedAt
 		between := now.Sub(last)
 		last = now

@@ -109,7 +109,7 @@ func (sh *shell) databaseRestore() *cobra.Command {
 	var yes *bool
 	cmd := sh.onDatabase("restore NAME ID", "Bring a dump back; what is there now is dumped first", 2,
 		func(ctx context.Context, c *client.Client, args []string) (client.Work, error) {
-			if err := sh.consent(*yes, "replacing what is in database "+args[0], args[0]); err != nil {
+			if err := sh.consent(*yes, "replacing what is in database "+args[0]+", with the loss of what the app writes until it is done,", args[0]); err != nil {
 				return client.Work{}, err
 			}
 			return c.RestoreDatabase(ctx, args[0], args[1])
@@ -138,7 +138,7 @@ func (sh *shell) databaseRemove() *cobra.Command {
 	var yes *bool
 	cmd := sh.onDatabase("remove NAME", "Remove a database after a last dump; the Run says where the dump is", 1,
 		func(ctx context.Context, c *client.Client, args []string) (client.Work, error) {
-			if err := sh.consent(*yes, "removing database "+args[0], args[0]); err != nil {
+			if err := sh.consent(*yes, "removing database "+args[0]+", with the loss of what the app writes after the last dump,", args[0]); err != nil {
 				return client.Work{}, err
 			}
 			return c.RemoveDatabase(ctx, args[0])
