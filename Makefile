@@ -14,6 +14,9 @@ STORIES ?= .
 # Packages with goroutines that share data and with tests that are quick even under the race detector.
 RACED := ./internal/stream ./internal/secret ./internal/plane ./internal/mirror
 
+# The longest package takes half a minute: one that waits for ever says where it waits after some, not after ten.
+PATIENCE := -timeout 5m
+
 # Says how long a step took; used as $(timed) COMMAND.
 timed = TIMEFORMAT='== $@: %0R s'; time
 
@@ -87,11 +90,11 @@ $(LINTER)/golangci-lint:
 .PHONY: unit
 unit: ## all tests that need no fleet; fuzz seeds run as plain cases
 	@mkdir -p $(OUT)
-	@$(timed) go test ./... 2>&1 | tee $(OUT)/unit.log | grep -v 'no test files'
+	@$(timed) go test $(PATIENCE) ./... 2>&1 | tee $(OUT)/unit.log | grep -v 'no test files'
 
 .PHONY: race
 race: ## the packages that share data between goroutines, under the race detector
-	@$(timed) go test -race $(RACED)
+	@$(timed) go test -race $(PATIENCE) $(RACED)
 
 # One package after the other, and those stories alone that hold something against the clock:
 # two fleets on two cores would disturb each other. The rest (t.Parallel) run two at a time.

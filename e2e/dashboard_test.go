@@ -65,17 +65,17 @@ func becomeOwner(t *testing.T, w *world, b *browser) {
 	token, err := w.panel.SetupToken()
 	must(t, err)
 	b.open("/")
-	b.sees("Welcome to ServerPlane", 10*time.Second)
+	b.sees("Welcome to ServerPlane", 30*time.Second)
 	b.fill("Setup token", "not the token")
 	b.fill("Your mail address", lab.Owner)
 	b.fill("Password", lab.Password)
 	b.click("Become the owner")
-	b.sees("token", 10*time.Second)
+	b.sees("token", 30*time.Second)
 	b.shot("way-setup-refused")
 	b.fill("Setup token", token)
 	b.fill("Password", lab.Password)
 	b.click("Become the owner")
-	b.sees("From an empty panel to an app on several servers", 10*time.Second)
+	b.sees("From an empty panel to an app on several servers", 30*time.Second)
 	b.shot("way-welcome")
 	must(t, w.panel.Befriend(w.ctx))
 	w.befriended(t)
@@ -83,7 +83,7 @@ func becomeOwner(t *testing.T, w *world, b *browser) {
 	b.fill("Mail address", lab.Owner)
 	b.fill("Password", "not the password")
 	b.click("Sign in")
-	b.sees("Mail address or password is wrong", 10*time.Second)
+	b.sees("Mail address or password is wrong", 30*time.Second)
 	b.signIn(lab.Owner, lab.Password)
 }
 
@@ -109,12 +109,15 @@ func addThreeServers(t *testing.T, w *world, b *browser) {
 	b.click("Servers")
 	b.until("three servers to be ready", `document.querySelectorAll("td .badge.good").length === 3`, 3*time.Minute)
 	b.click("s1")
-	b.sees("Found on it", 10*time.Second)
+	b.sees("Found on it", 30*time.Second)
 	b.shot("way-server")
 }
 
 // hostileLine is what a build says that wants to be more than text.
 const hostileLine = `<img id=got src=x onerror=alert(1)>`
+
+// shortDrain is given as a person would who knows that no request takes longer: the usual 30 s of each deployment wait for nobody here.
+const shortDrain = "drain=2s"
 
 func createApp(t *testing.T, w *world, b *browser) {
 	b.click("Apps")
@@ -124,13 +127,14 @@ func createApp(t *testing.T, w *world, b *browser) {
 	b.pick("Kind", "Node.js")
 	b.fill("Repository", w.repo.URL())
 	b.click("Build and start")
+	b.fill("Options", shortDrain)
 	b.fill("Build steps", "npm ci\nnpm run build --if-present\necho '"+hostileLine+"'")
 	b.click("Create app")
 	b.sees("On each server", 30*time.Second)
 	b.shot("way-deploying")
 	b.sees("completed", 4*time.Minute)
 	b.shot("way-deployed")
-	b.sees(hostileLine, 10*time.Second)
+	b.sees(hostileLine, 30*time.Second)
 	b.harmless("the log of a build")
 	b.click("Apps")
 	b.click("web")
@@ -140,13 +144,13 @@ func createApp(t *testing.T, w *world, b *browser) {
 
 func enableBalancer(t *testing.T, w *world, b *browser) {
 	b.click("Load Balancer")
-	b.sees("Files stay where they are written", 10*time.Second)
+	b.sees("Files stay where they are written", 30*time.Second)
 	b.click("I have read that files written on one backend do not exist on the others")
 	b.fill("To confirm, type web", "web")
 	b.click("Enable Load Balancer")
 	b.sees("succeeded", 2*time.Minute)
 	b.toBalancer()
-	b.sees("No second backend yet", 10*time.Second)
+	b.sees("No second backend yet", 30*time.Second)
 	b.shot("way-one-backend")
 }
 
@@ -178,30 +182,32 @@ func addTwoBackends(t *testing.T, w *world, b *browser) {
 	})
 }
 
+// seeDeath has backends asked twice as often as usual; TestThinLine waits for what is usual.
 func seeDeath(t *testing.T, w *world, b *browser) {
+	w.cli(t, "lb", "set", "web", "--interval", "5s")
 	stays := b.stays()
 	w.ssh(t, "s2", "systemctl stop 'sp-web-*'")
 	b.sees("2 of 3 healthy", time.Minute)
-	b.sees("does not listen", 10*time.Second)
+	b.sees("does not listen", 30*time.Second)
 	stays()
 	b.shot("way-one-died")
 	b.click("Overview")
-	b.sees("web on s2 is unhealthy", 10*time.Second)
+	b.sees("web on s2 is unhealthy", 30*time.Second)
 	b.shot("way-overview-trouble")
 	stays = b.stays()
 	w.ssh(t, "s2", "systemctl start --all 'sp-web-*'")
 	b.sees("Nothing is wrong", time.Minute)
 	stays()
 	b.toBalancer()
-	b.sees("3 of 3 healthy", 10*time.Second)
+	b.sees("3 of 3 healthy", 30*time.Second)
 }
 
 func toggle(t *testing.T, w *world, b *browser) {
 	b.click("Switch off s3")
-	b.sees("Share then", 10*time.Second)
+	b.sees("Share then", 30*time.Second)
 	b.click("Switch off")
 	b.sees("in force at the entry", 30*time.Second)
-	b.sees("2 of 2 healthy", 10*time.Second)
+	b.sees("2 of 2 healthy", 30*time.Second)
 	b.shot("way-one-off")
 	wantShare(t, w, "s1", 6)
 	b.click("Switch on s3")
@@ -214,11 +220,12 @@ func changeMethod(t *testing.T, w *world, b *browser) {
 	b.click("Settings")
 	b.click("IP hash")
 	b.click("Show what this does")
-	b.sees("Change to the Nginx file", 10*time.Second)
+	b.sees("Change to the Nginx file", 30*time.Second)
+	b.seesDiff()
 	b.shot("way-method")
 	b.click("Save")
 	b.sees("in force at the entry", 30*time.Second)
-	b.sees("IP hash", 10*time.Second)
+	b.sees("IP hash", 30*time.Second)
 	if c := w.spread(t); len(c.Served) != 1 {
 		t.Errorf("with IP hash one visitor was served by %v", c.Served)
 	}
@@ -228,6 +235,17 @@ func changeMethod(t *testing.T, w *world, b *browser) {
 	b.click("Save")
 	b.sees("in force at the entry", 30*time.Second)
 	wantShare(t, w, "s2", 4)
+}
+
+// seesDiff holds that the changed lines of a file stand in sight, one below the other: the text alone is on the page
+// even where it is out of the box.
+func (b *browser) seesDiff() {
+	b.t.Helper()
+	b.until("the changed lines to be in sight", `(() => {
+		const box = document.querySelector(".diff")?.getBoundingClientRect();
+		const lines = [...document.querySelectorAll(".diff .plus, .diff .minus")].map((p) => p.getBoundingClientRect());
+		return lines.length > 0 && lines.every((r, i) => r.left >= box.left && r.left < box.right && r.top >= box.top && r.bottom <= box.bottom && (i === 0 || r.top >= lines[i - 1].bottom - 1));
+	})()`, 10*time.Second)
 }
 
 // spread is who serves twelve visitors.
@@ -250,12 +268,12 @@ func changeVariable(t *testing.T, w *world, b *browser) {
 	b.click("Environment Variables")
 	b.fill("Lines of a .env file", "GREETING='hello "+hostileLine+"'\n")
 	b.click("Show what changes")
-	b.sees("GREETING added", 10*time.Second)
+	b.sees("GREETING added", 30*time.Second)
 	b.shot("way-variable")
 	b.click("Keep them")
-	b.sees("Not in force yet", 10*time.Second)
+	b.sees("Not in force yet", 30*time.Second)
 	b.click("Show values")
-	b.sees("hello "+hostileLine, 10*time.Second)
+	b.sees("hello "+hostileLine, 30*time.Second)
 	b.harmless("the value of a variable")
 	b.click("Apply now")
 	b.sees("succeeded", 3*time.Minute)
@@ -277,8 +295,8 @@ func goBack(t *testing.T, w *world, b *browser) {
 	b.click("Roll back")
 	b.sees("completed", 3*time.Minute)
 	b.click("Deployments")
-	b.sees("bold</b>", 10*time.Second)
-	b.until("the new commit to be live no more", `!document.body.innerText.includes(`+quote(commit[:7]+" live now")+`)`, 10*time.Second)
+	b.sees("bold</b>", 30*time.Second)
+	b.until("the new commit to be live no more", `!document.body.innerText.includes(`+quote(commit[:7]+" live now")+`)`, 30*time.Second)
 	b.harmless("the list of deployments")
 	b.shot("way-rolled-back")
 }
@@ -299,7 +317,7 @@ func removeBackend(t *testing.T, w *world, b *browser) {
 // on by itself when it is back.
 func outliveRestart(t *testing.T, w *world, b *browser) {
 	b.toBalancer()
-	b.sees("2 of 2 healthy", 10*time.Second)
+	b.sees("2 of 2 healthy", 30*time.Second)
 	stays := b.stays()
 	b.forgive("net::ERR", "htmx:sse:error") // the stream says that it lost the panel
 	must(t, w.panel.Kill())
@@ -309,9 +327,9 @@ func outliveRestart(t *testing.T, w *world, b *browser) {
 	b.until("the page to be connected again", `!document.body.innerText.includes("Connection to the panel lost")`, time.Minute)
 	b.forgive()
 	w.cli(t, "backend", "off", "web", "s2")
-	b.sees("1 of 1 healthy", 10*time.Second)
+	b.sees("1 of 1 healthy", 30*time.Second)
 	w.cli(t, "backend", "on", "web", "s2")
-	b.sees("2 of 2 healthy", 10*time.Second)
+	b.sees("2 of 2 healthy", 30*time.Second)
 	stays()
 }
 
@@ -328,6 +346,8 @@ func withoutScripts(t *testing.T, w *world, _ *browser) {
 	b.pick("Server", "s3")
 	b.pick("Kind", "Node.js")
 	b.fill("Repository", w.repo.URL())
+	b.click("Build and start")
+	b.fill("Options", shortDrain)
 	b.click("Create app")
 	b.seesAfterReload("completed", 4*time.Minute)
 	b.click("Apps")
@@ -354,12 +374,12 @@ func withoutScripts(t *testing.T, w *world, _ *browser) {
 	b.click("Show what this does")
 	b.click("Save")
 	b.sees("in force at the entry", 30*time.Second)
-	b.sees("Least connections", 10*time.Second)
+	b.sees("Least connections", 30*time.Second)
 	b.click("Environment Variables")
 	b.fill("Lines of a .env file", "COLOUR=green")
 	b.click("Show what changes")
 	b.click("Keep them")
-	b.sees("COLOUR", 10*time.Second)
+	b.sees("COLOUR", 30*time.Second)
 	b.click("Apply now")
 	b.seesAfterReload("succeeded", 3*time.Minute)
 	b.shot("way-without-scripts")
@@ -374,7 +394,7 @@ func byKeyboard(t *testing.T, w *world, _ *browser) {
 	b.types("Mail address", lab.Owner)
 	b.types("Password", lab.Password)
 	b.enter("Sign in", enterKey)
-	b.sees("Sign out", 10*time.Second)
+	b.sees("Sign out", 30*time.Second)
 	b.walk("the overview")
 	b.enter("Apps", enterKey)
 	b.enter("Create app", enterKey)
@@ -413,7 +433,7 @@ func byKeyboard(t *testing.T, w *world, _ *browser) {
 	b.enter("Show what this does", enterKey)
 	b.enter("Save", enterKey)
 	b.sees("in force at the entry", 30*time.Second)
-	b.until("the method to be IP hash", `document.querySelector(".node.entry").innerText.includes("IP hash")`, 10*time.Second)
+	b.until("the method to be IP hash", `document.querySelector(".node.entry").innerText.includes("IP hash")`, 30*time.Second)
 	b.shot("way-by-keyboard")
 	b.calm()
 }

@@ -100,7 +100,7 @@ readlink /etc/nginx/sites-enabled/shop; stat -c '%Y %a %U' /etc/nginx/sites-avai
 systemctl show -p MainPID redis-server`
 
 func askShop(address string) error {
-	c := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	c := http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	req, err := http.NewRequest(http.MethodGet, "http://"+address+"/", nil)
 	if err != nil {
 		return err
@@ -118,12 +118,12 @@ func askShop(address string) error {
 }
 
 func askRedis(address string) error {
-	conn, err := net.DialTimeout("tcp", address+":6379", 5*time.Second)
+	conn, err := net.DialTimeout("tcp", address+":6379", 20*time.Second)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 	if _, err := conn.Write([]byte("PING\r\n")); err != nil {
 		return err
 	}

@@ -46,13 +46,13 @@ const field = (name) => {
 func (b *browser) look(what, script string) spot {
 	b.t.Helper()
 	var last spot
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Millisecond) {
 		at, err := eval[spot](b, "(() => {"+finder+script+"})()")
 		if err == nil && at.Why == "" {
 			return at
 		}
 		if last = at; time.Now().After(end) {
-			b.lost(what+": "+last.Why, 10*time.Second)
+			b.lost(what+": "+last.Why, 30*time.Second)
 		}
 	}
 }
@@ -91,7 +91,7 @@ func (b *browser) leave(what string, do func()) {
 func (b *browser) fill(label, value string) {
 	b.t.Helper()
 	b.point(b.look("a field "+label, "const e = field("+quote(label)+"); return e ? spot(e) : {Why: 'no field is called so'}"))
-	b.until("the field "+label+" to have the focus", "(() => {"+finder+"return document.activeElement === field("+quote(label)+")})()", 5*time.Second)
+	b.until("the field "+label+" to have the focus", "(() => {"+finder+"return document.activeElement === field("+quote(label)+")})()", 30*time.Second)
 	must(b.t, call(b, input.DispatchKeyEvent, input.DispatchKeyEventParams{Type: input.DispatchKeyEventTypeRawKeyDown, Commands: []string{"selectAll"}}))
 	b.do(chromedp.KeyEvent(kb.Backspace))
 	must(b.t, call(b, input.InsertText, input.InsertTextParams{Text: value}))
@@ -102,5 +102,5 @@ func (b *browser) pick(label, option string) {
 	b.t.Helper()
 	b.point(b.look("a list "+label, `for (const l of document.querySelectorAll("label")) if (said(l) === `+quote(label)+`) return spot(l); return {Why: "no list is called so"}`))
 	b.do(chromedp.KeyEvent(option))
-	b.until("the list "+label+" to say "+option, "(() => {"+finder+"return field("+quote(label)+").selectedOptions[0].text.startsWith("+quote(option)+")})()", 5*time.Second)
+	b.until("the list "+label+" to say "+option, "(() => {"+finder+"return field("+quote(label)+").selectedOptions[0].text.startsWith("+quote(option)+")})()", 30*time.Second)
 }

@@ -5,7 +5,9 @@ package e2e
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -232,11 +234,11 @@ func (k *killer) settled(t *testing.T, s *scene) {
 			return got == servers, got
 		})
 	}
+	var all sync.WaitGroup
 	for _, server := range []string{"s1", "s2", "s3"} {
-		for app := range s.serving {
-			k.onlyLive(t, app, server)
-		}
+		all.Go(func() { k.onlyLive(t, server) })
 	}
+	all.Wait()
 }
 
 // upstream names the servers the entry of an app sends requests to.
@@ -259,19 +261,27 @@ func (k *killer) upstream(t *testing.T, app string) string {
 	return strings.Join(in, " ")
 }
 
-// onlyLive holds that a backend's live slot runs and its other does not, and
-// that a server which is no backend runs neither.
-func (k *killer) onlyLive(t *testing.T, app, server string) {
+// onlyLive holds that of each app that has a backend on a server the live slot
+// runs there and the other does not, of any other app neither, and nothing of a Run.
+func (k *killer) onlyLive(t *testing.T, server string) {
 	t.Helper()
-	want := "inactive inactive"
-	if !k.is(t, app, server, "gone") {
-		want = "active inactive" // no deployment happens here: a is live
+	var want []string
+	for _, app := range []string{"web", "web-api"} {
+		if k.is(t, app, server, "gone") {
+			want = append(want, "inactive", "inactive")
+		} else {
+			want = append(want, "active", "inactive") // no deployment happens here: a is live
+		}
 	}
-	until(t, 20*time.Second, server+" runs only what it should of "+app, func() (bool, string) {
-		out := strings.ReplaceAll(k.ssh(t, server, "systemctl is-active sp-"+app+"-a sp-"+app+"-b || true"), "\n", " ")
-		return out == want, out + ", want " + want
+	var left []string
+	until(t, 20*time.Second, server+" runs only what it should", func() (bool, string) {
+		out := strings.Split(k.ssh(t, server, "systemctl is-active sp-web-a sp-web-b sp-web-api-a sp-web-api-b || true; "+
+			"systemctl list-units --no-legend --plain 'sp-web-run-*' 'sp-web-api-run-*' || true"), "\n")
+		states := out[:min(len(want), len(out))]
+		left = out[len(states):]
+		return slices.Equal(states, want), fmt.Sprintf("%q, want %q", out, want)
 	})
-	if left := k.ssh(t, server, "systemctl list-units --no-legend --plain 'sp-"+app+"-run-*' || true"); left != "" {
-		t.Errorf("%s still has %s", server, left)
+	if len(left) > 0 {
+		t.Errorf("%s still has %q", server, left)
 	}
 }

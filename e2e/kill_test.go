@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/serverplane/serverplane/client"
+	"github.com/serverplane/serverplane/e2e/fleet"
 	"github.com/serverplane/serverplane/e2e/lab"
 )
 
@@ -19,7 +20,8 @@ import (
 // site answers throughout, no Run is stuck afterwards, and repeating succeeds.
 func TestKilledPanel(t *testing.T) {
 	t.Parallel() // nothing here is held against the clock
-	w := newWorld(t, "s1", "s2", "s3")
+	// s3 takes a while to be prepared.
+	w := newEquippedWorld(t, fleet.Spec{Name: "s1"}, fleet.Spec{Name: "s2"}, fleet.Spec{Name: "s3", Bare: true})
 	w.add(t, "s1", "s2")
 	w.cli(t, "app", "create", "web", "--server", "s1", "--kind", "nodejs", "--repo", w.repo.URL(), "--option", "drain=2s", "--wait")
 	w.cli(t, "lb", "enable", "web", "--yes", "--wait")

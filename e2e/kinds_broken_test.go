@@ -68,8 +68,9 @@ func (w *kindWorld) broken(t *testing.T, k kindRow, b breakage) string {
 func (w *kindWorld) standing(t *testing.T, k kindRow) string {
 	t.Helper()
 	var all []string
+	look := fmt.Sprintf("systemctl is-active sp-%[1]s-a sp-%[1]s-b || true; systemctl show -p MainPID --value sp-%[1]s-%[2]s", k.app, w.slotOf(t, k.app))
 	for _, s := range kindServers {
-		slots := w.ssh(t, s, fmt.Sprintf("systemctl is-active sp-%[1]s-a sp-%[1]s-b || true; systemctl show -p MainPID --value sp-%[1]s-%[2]s", k.app, w.slotOf(t, k.app)))
+		slots := w.ssh(t, s, look)
 		all = append(all, fmt.Sprintf("%s: %q of %s", s, slots, w.backend(t, k.app, s).Release))
 	}
 	return strings.Join(all, "\n")

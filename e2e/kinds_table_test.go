@@ -44,6 +44,7 @@ func kindTable() []kindRow {
 			variable: "TITLE", about: "/about.json", broken: []breakage{
 				{files: map[string]string{".gitmodules": "[submodule \"lib\"]\n\tpath = lib/theme\n\turl = https://example.com/theme.git\n"}, want: "has the submodule lib/theme"},
 				{files: map[string]string{"logo.png": lfsPointer}, want: "logo.png is kept in Git LFS"},
+				{set: []string{"--build", "echo the theme has no licence; exit 7"}, undo: []string{"--build", "sh build.sh"}, want: "the theme has no licence"},
 				{set: []string{"--option", "output=public"}, undo: []string{"--option", "output=dist"}, want: "no folder public after the build"},
 			},
 		},
@@ -69,6 +70,7 @@ func kindTable() []kindRow {
 		{
 			app: "forum", kind: "laravel", fill: example("laravel"), engine: "mariadb", about: "/", env: "/env/", runtime: "PHP 8.", broken: []breakage{
 				{files: map[string]string{"database/migrations/2026_01_03_000000_break.php": brokenMigration}, want: "the run-once command failed with exit status 1"},
+				{files: halfAPackage, want: "Install of app/second failed"},
 			},
 		},
 		{

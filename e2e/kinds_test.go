@@ -322,14 +322,15 @@ func removeKinds(t *testing.T, w *kindWorld) {
 		}
 		w.cli(t, "app", "remove", k.app, "--yes", "--wait")
 	})
+	look := ""
+	for _, k := range w.rows {
+		look += fmt.Sprintf(`ls -d /home/sp_%[1]s /etc/serverplane/apps/%[1]s /etc/systemd/system/sp-%[1]s[-_]* /etc/systemd/system/*.wants/sp-%[1]s[-_]* /run/sp-%[1]s-* `+
+			`/etc/nginx/conf.d/sp-%[1]s.conf /var/lib/serverplane/apps/%[1]s.json /var/lib/serverplane/live/%[1]s* 2>/dev/null || true; id sp_%[1]s 2>/dev/null || true; `+
+			`ps -eo user:20,args | grep '^sp_%[1]s' || true; ufw status | grep -w %[1]s || true`, k.app) + "\n"
+	}
 	for _, s := range kindServers {
-		for _, k := range w.rows {
-			left := w.ssh(t, s, fmt.Sprintf(`ls -d /home/sp_%[1]s /etc/serverplane/apps/%[1]s /etc/systemd/system/sp-%[1]s[-_]* /etc/systemd/system/*.wants/sp-%[1]s[-_]* /run/sp-%[1]s-* `+
-				`/etc/nginx/conf.d/sp-%[1]s.conf /var/lib/serverplane/apps/%[1]s.json /var/lib/serverplane/live/%[1]s* 2>/dev/null || true; id sp_%[1]s 2>/dev/null || true; `+
-				`ps -eo user:20,args | grep '^sp_%[1]s' || true; ufw status | grep -w %[1]s || true`, k.app))
-			if left != "" {
-				t.Errorf("%s: %s", s, left)
-			}
+		if left := w.ssh(t, s, look); left != "" {
+			t.Errorf("%s: %s", s, left)
 		}
 		if left := w.ssh(t, s, `docker ps -aq; docker image ls -aq; docker network ls --format '{{.Name}}' | grep -vx 'bridge\|host\|none'; ufw status | grep -i 'serverplane db'; true`); left != "" {
 			t.Errorf("%s: %s", s, left)

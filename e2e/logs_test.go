@@ -170,7 +170,7 @@ func (l *logsStory) followByCommand(t *testing.T) {
 	until(t, 20*time.Second, "the last lines came", func() (bool, string) { return strings.Contains(out.String(), " a "), out.String() })
 	begin := time.Now()
 	l.say(t, "s2", "written while it is followed")
-	until(t, 10*time.Second, "the new line came", func() (bool, string) {
+	until(t, 30*time.Second, "the new line came", func() (bool, string) {
 		return strings.Contains(out.String(), "written while it is followed"), out.String()
 	})
 	t.Logf("a line was there %s after it was asked for", time.Since(begin).Round(time.Millisecond))
@@ -191,9 +191,9 @@ func (l *logsStory) followInBrowser(t *testing.T) {
 	b.open("/apps/web/logs?server=s2")
 	b.until("it follows", `document.querySelector("#live-logs").innerText.includes("Following s2")`, 30*time.Second)
 	l.say(t, "s2", "seen in the browser")
-	b.until("the line", `document.querySelector("#log").innerText.includes("seen in the browser")`, 10*time.Second)
+	b.until("the line", `document.querySelector("#log").innerText.includes("seen in the browser")`, 30*time.Second)
 	l.say(t, "s2", nastyLine)
-	b.until("a hostile line is text", `[...document.querySelectorAll("#log p")].at(-1).innerText.includes("<script>document.title='owned'</script>^[[31mred^M<U+202E>turned \\xff") && document.title !== "owned" && !document.querySelector("#log script")`, 10*time.Second)
+	b.until("a hostile line is text", `[...document.querySelectorAll("#log p")].at(-1).innerText.includes("<script>document.title='owned'</script>^[[31mred^M<U+202E>turned \\xff") && document.title !== "owned" && !document.querySelector("#log script")`, 30*time.Second)
 	b.shot("logs")
 	b.accessible("logs")
 	b.calm()

@@ -40,7 +40,7 @@ func TestOtherSites(t *testing.T) {
 			site := &browser{t: t, ctx: b.ctx, base: from, screen: b.screen}
 			site.open("/")
 			site.click(button)
-			site.sees("This form was sent by another site's page", 10*time.Second)
+			site.sees("This form was sent by another site's page", 30*time.Second)
 		}
 	}
 	if after, err := p.Deeds(t.Context()); err != nil || after != before {
@@ -54,6 +54,6 @@ func TestOtherSites(t *testing.T) {
 		t.Errorf("the browser does not say that it refused to frame the panel: %s", framed)
 	}
 	b.open("/apps/" + still.Shop)
-	b.sees("live", 10*time.Second)
+	b.sees("live", 30*time.Second)
 	b.calm()
 }

@@ -122,7 +122,7 @@ func seeHostile(t *testing.T, s screen) {
 	}
 	b.open("/apps/" + still.Shop + "/environment")
 	b.click("Show values")
-	b.sees("<script id=got>", 10*time.Second)
+	b.sees("<script id=got>", 30*time.Second)
 	b.harmless("environment with values")
 	b.calm()
 }
@@ -143,7 +143,7 @@ func (b *browser) signIn(email, password string) {
 	b.fill("Mail address", email)
 	b.fill("Password", password)
 	b.click("Sign in")
-	b.sees("Sign out", 10*time.Second)
+	b.sees("Sign out", 30*time.Second)
 }
 
 // doubted holds that the checks of a page do find what is wrong with one.
@@ -156,7 +156,7 @@ func (b *browser) doubted() {
 		b.t.Errorf("axe-core does not miss a label: %v", found)
 	}
 	b.do(chromedp.Evaluate[chromedp.Void](`document.body.insertAdjacentHTML("beforeend", "<b id=got onclick='x()'>x</b>")`))
-	until(b.t, 5*time.Second, "the log tells of a refused handler", func() (bool, string) {
+	until(b.t, 30*time.Second, "the log tells of a refused handler", func() (bool, string) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		told := len(b.troubles) == 1

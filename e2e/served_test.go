@@ -153,7 +153,7 @@ func (k *known) plainly(t *testing.T) {
 func (k *known) unlike(t *testing.T) string {
 	t.Helper()
 	var line string
-	until(t, 10*time.Second, "the log is written", func() (bool, string) {
+	until(t, 30*time.Second, "the log is written", func() (bool, string) {
 		line = k.ssh(t, "s1", "tail -n 1 /var/log/nginx/sp-web.access.log")
 		return strings.Contains(line, "secret-of-a-visitor"), line
 	})

@@ -122,10 +122,29 @@ func restartAlone(t *testing.T, w *world) {
 		t.Fatalf("the log does not tell of the gap:\n%s", lastLines(said, 40))
 	}
 	lost := time.Duration(c.Lost) * 10 * time.Millisecond
-	t.Logf("the deployment took %s; nothing listened for %s s; visitors lost %d of %d requests, about %s", time.Since(begin).Round(time.Second), gap[1], c.Lost, c.Sent, lost)
+	t.Logf("the deployment took %s; nothing listened for %s s; visitors lost %d of %d requests, about %s; %d were told to come back", time.Since(begin).Round(time.Second), gap[1], c.Lost, c.Sent, lost, c.Told)
 	if c.Lost == 0 || lost > 10*time.Second {
-		t.Errorf("visitors lost %d of %d, the first: %s", c.Lost, c.Sent, c.First)
+		t.Errorf("visitors lost %d of %d", c.Lost, c.Sent)
 	}
+	if c.Told != c.Lost {
+		t.Errorf("%d of %d were not told to come back, the first: %s", c.Lost-c.Told, c.Lost, c.First)
+	}
+	w.faultIsAFault(t)
+}
+
+// faultIsAFault: what is dead without an announcement is no restart.
+func (w *world) faultIsAFault(t *testing.T) {
+	t.Helper()
+	unit := "sp-web-" + w.live(t).Slot
+	w.ssh(t, "s1", "systemctl stop "+unit)
+	if got := w.ssh(t, "s1", "curl -si http://127.0.0.1/; ls -d /run/serverplane-gap/web 2>&1 || true"); !strings.HasPrefix(got, "HTTP/1.1 502") || strings.Contains(got, "Retry-After") || !strings.Contains(got, "cannot access") {
+		t.Errorf("a process that died is told as %s", got)
+	}
+	w.ssh(t, "s1", "systemctl start "+unit)
+	until(t, 20*time.Second, "it serves again", func() (bool, string) {
+		out := w.ssh(t, "s1", "curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1/ || true")
+		return out == "200", out
+	})
 }
 
 func restartInTurn(t *testing.T, w *world) {

@@ -92,16 +92,13 @@ func enable(t *testing.T, w *world) {
 }
 
 func addBackends(t *testing.T, w *world) {
-	w.cli(t, "backend", "add", "web", "s2", "--wait")
-	w.cli(t, "backend", "add", "web", "s3", "--wait")
+	w.join(t, "s2", "s3")
 	var lb client.LoadBalancer
 	must(t, w.panel.Read(w.ctx, &lb, "lb", "show", "web"))
 	if lb.Status != "on" || lb.Method != "round-robin" || len(lb.Backends) != 3 || lb.HealthCheck.Path != "/" {
 		t.Errorf("load balancer: %+v", lb)
 	}
-	for _, b := range lb.Backends {
-		w.untilState(t, "web", b.Server, "healthy", 30*time.Second)
-	}
+	w.untilState(t, "web", "s1", "healthy", 30*time.Second)
 }
 
 func spread(t *testing.T, w *world) {

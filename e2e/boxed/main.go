@@ -4,7 +4,9 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -15,6 +17,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -126,6 +129,7 @@ func pages() http.Handler {
 		value := os.Getenv(r.PathValue("name"))
 		tell(w, map[string]any{"sha256": digest(value), "bytes": len(value)})
 	})
+	m.HandleFunc("/chatter/{lines}", chatter)
 	m.HandleFunc("/db", func(w http.ResponseWriter, r *http.Request) {
 		seen, err := database(r.Context())
 		if err != nil {
@@ -135,6 +139,21 @@ func pages() http.Handler {
 		tell(w, seen)
 	})
 	return m
+}
+
+// chatter writes lines of 6 KB that nothing makes smaller, and numbers them.
+func chatter(w http.ResponseWriter, r *http.Request) {
+	lines, err := strconv.Atoi(r.PathValue("lines"))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	raw := make([]byte, 4500)
+	for n := range lines {
+		_, _ = rand.Read(raw) // it never fails
+		fmt.Println("chatter", n+1, base64.StdEncoding.EncodeToString(raw))
+	}
+	tell(w, map[string]any{"lines": lines})
 }
 
 // database signs in by the one variable that most programs ask for.

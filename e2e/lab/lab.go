@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -59,18 +60,29 @@ func moduleRoot(ctx context.Context) (string, error) {
 // NewPanel prepares a panel on an empty data folder below dir, listening on a
 // free loopback port; Start runs it.
 func NewPanel(binary, dir string) (*Panel, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	listen, err := freeAddress()
 	if err != nil {
-		return nil, fmt.Errorf("find a free port: %w", err)
-	}
-	listen := l.Addr().String()
-	if err := l.Close(); err != nil {
 		return nil, err
 	}
 	return &Panel{
 		Binary: binary, Dir: filepath.Join(dir, "data"), URL: "http://" + listen,
 		Log: filepath.Join(dir, "panel.log"), listen: listen,
 	}, nil
+}
+
+// freeAddress has a port that the kernel gives to nobody who asks for any, so that it is still free when the panel comes,
+// and when it comes again.
+func freeAddress() (string, error) {
+	var tried error
+	for range 100 {
+		listen := fmt.Sprint("127.0.0.1:", 10_000+rand.IntN(20_000))
+		l, err := net.Listen("tcp", listen)
+		if err == nil {
+			return listen, l.Close()
+		}
+		tried = err
+	}
+	return "", fmt.Errorf("find a free port: %w", tried)
 }
 
 // Start runs the panel and waits until it answers. The first start makes an

@@ -25,8 +25,10 @@ type Visitors struct {
 type Count struct {
 	Sent   int
 	Lost   int
+	Told   int            // of the lost: those who were told when to come back
+	Untold int            // of the lost: those of the others who only wanted to read
 	Served map[string]int // by server name
-	First  string         // the first loss, in words
+	First  string         // the first loss of the others, in words
 }
 
 // Visit begins to send a request to url every pace. It stops by itself after
@@ -69,6 +71,13 @@ func (v *Visitors) send(client *http.Client, url string, post bool) {
 		return
 	}
 	v.count.Lost++
+	if resp.status == http.StatusServiceUnavailable && resp.later != "" {
+		v.count.Told++
+		return
+	}
+	if !post {
+		v.count.Untold++
+	}
 	if v.count.First == "" {
 		v.count.First = fmt.Sprintf("%s post=%v after %s: status %d, %v", begin.Format(time.TimeOnly), post, time.Since(begin), resp.status, err)
 	}
@@ -78,6 +87,7 @@ func (v *Visitors) send(client *http.Client, url string, post bool) {
 type reply struct {
 	status int
 	server string
+	later  string // Retry-After
 }
 
 func request(client *http.Client, url string, post bool) (reply, error) {
@@ -95,7 +105,7 @@ func request(client *http.Client, url string, post bool) (reply, error) {
 	}
 	defer resp.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
-	return reply{status: resp.StatusCode, server: serverIn(raw)}, err
+	return reply{status: resp.StatusCode, server: serverIn(raw), later: resp.Header.Get("Retry-After")}, err
 }
 
 // Stop ends the visit, waits for answers under way and tells what was seen.

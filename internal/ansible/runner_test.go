@@ -314,7 +314,7 @@ func (r *rig) sleeping(t *testing.T, ctx context.Context) (pid int, ended <-chan
 
 func waitForPid(t *testing.T, path string) int {
 	t.Helper()
-	deadline := time.Now().Add(60 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for time.Now().Before(deadline) {
 		text, _ := os.ReadFile(path)
 		if pid, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil && strings.HasSuffix(string(text), "\n") {

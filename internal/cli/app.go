@@ -97,7 +97,7 @@ func (sh *shell) propose(cmd *cobra.Command, w *client.AppWish) error {
 			return fmt.Errorf("nothing was created; --kind names another kind: %w", errCancelled)
 		}
 	}
-	w.Kind, w.Options, w.Build = p.Kind, p.Options, p.Build
+	w.Kind, w.Options, w.Build, w.HealthPath = p.Kind, p.Options, p.Build, p.HealthPath
 	return nil
 }
 

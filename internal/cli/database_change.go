@@ -109,7 +109,7 @@ func (sh *shell) databaseRestore() *cobra.Command {
 	var yes *bool
 	cmd := sh.onDatabase("restore NAME ID", "Bring a dump back; what is there now is dumped first", 2,
 		func(ctx context.Context, c *client.Client, args []string) (client.Work, error) {
-			if err := sh.consent(*yes, "replacing what is in database "+args[0], args[0]); err != nil {
+			if err := sh.consent(*yes, "replacing what is in database "+args[0]+", with the loss of what the app writes until it is done,", args[0]); err != nil {
 				return client.Work{}, err
 			}
 			return c.RestoreDatabase(ctx, args[0], args[1])
@@ -121,7 +121,7 @@ func (sh *shell) databaseRestore() *cobra.Command {
 func (sh *shell) databaseRotate() *cobra.Command {
 	var yes *bool
 	var w *client.Consent
-	cmd := sh.onDatabase("rotate-password NAME", "Make a new password and start the app's processes with it; no request is lost", 1,
+	cmd := sh.onDatabase("rotate-password NAME", "Make a new password and start the app's processes with it; no request is lost, but where an only backend is restarted", 1,
 		func(ctx context.Context, c *client.Client, args []string) (client.Work, error) {
 			what := "starting the app anew with another password of database " + args[0] + ", which locks out whoever else was given the old one and cuts off what cron began before"
 			if err := sh.consent(*yes, what, args[0]); err != nil {
@@ -138,7 +138,7 @@ func (sh *shell) databaseRemove() *cobra.Command {
 	var yes *bool
 	cmd := sh.onDatabase("remove NAME", "Remove a database after a last dump; the Run says where the dump is", 1,
 		func(ctx context.Context, c *client.Client, args []string) (client.Work, error) {
-			if err := sh.consent(*yes, "removing database "+args[0], args[0]); err != nil {
+			if err := sh.consent(*yes, "removing database "+args[0]+", with the loss of what the app writes after the last dump,", args[0]); err != nil {
 				return client.Work{}, err
 			}
 			return c.RemoveDatabase(ctx, args[0])

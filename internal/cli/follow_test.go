@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"strings"
 	"sync"
@@ -39,6 +40,18 @@ func serve(t *testing.T, p *webtest.Panel, addr string) (bound string, stop func
 	})
 }
 
+// ownPort is a free port that nobody is given who asks for any: not while the panel is away, and not the one who asks for it.
+func ownPort(t *testing.T) string {
+	t.Helper()
+	for {
+		addr := fmt.Sprint("127.0.0.1:", 10_000+rand.IntN(20_000))
+		if l, err := net.Listen("tcp", addr); err == nil {
+			_ = l.Close()
+			return addr
+		}
+	}
+}
+
 // lines lets a test wait for what a command has written so far.
 type lines struct {
 	mu   sync.Mutex
@@ -58,7 +71,7 @@ func (l *lines) Write(p []byte) (int, error) {
 
 func (l *lines) await(t *testing.T, want string) {
 	t.Helper()
-	limit := time.After(20 * time.Second)
+	limit := time.After(time.Minute)
 	for {
 		l.mu.Lock()
 		text := l.text.String()
@@ -89,7 +102,7 @@ func signIn(t *testing.T, addr string) {
 // printed once and in order.
 func TestFollowOverARestartOfThePanel(t *testing.T) {
 	p := webtest.New()
-	addr, stop := serve(t, p, "127.0.0.1:0")
+	addr, stop := serve(t, p, ownPort(t))
 	signIn(t, addr)
 	var out, errs lines
 	code := make(chan int, 1)

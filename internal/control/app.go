@@ -246,7 +246,7 @@ func (c *Control) viewApp(ctx context.Context, tx *store.Tx, a plane.App) (AppVi
 	if err != nil {
 		return AppView{}, err
 	}
-	view.RestartCost, view.Gap, view.GapAsked = plane.RestartCost(backends), plane.GapAhead(backends), view.App.AsksGap(backends)
+	view.RestartCost, view.Gap, view.GapAsked = plane.RestartCost(backends), plane.GapAhead(backends), view.AsksGap(backends)
 	if a.LiveID == "" {
 		return view, nil
 	}

@@ -316,8 +316,8 @@ func viewDatabase(ctx context.Context, tx *store.Tx, d plane.Database) (Database
 	return v, nil
 }
 
-// budget adds up what all backends of all apps may open at the engine, and one
-// more backend of the app that is named by its id.
+// budget adds up what all backends of all apps may open at the engine, those that are
+// being added among them, and one more backend of the app that is named by its id.
 func budget(ctx context.Context, tx *store.Tx, engine plane.DatabaseServer, serverID string, e plane.Engine, more string) (plane.Budget, error) {
 	all, err := tx.DatabasesOn(ctx, serverID)
 	if err != nil {
@@ -332,9 +332,13 @@ func budget(ctx context.Context, tx *store.Tx, engine plane.DatabaseServer, serv
 		if err != nil {
 			return plane.Budget{}, err
 		}
+		coming, err := beingAdded(ctx, tx, d.AppID)
+		if err != nil {
+			return plane.Budget{}, err
+		}
 		n := 0
 		for _, b := range backends {
-			if b.Primary || b.Placed && !b.Removing {
+			if b.Primary || b.Placed && !b.Removing || slices.Contains(coming, b.ServerID) {
 				n++
 			}
 		}
@@ -348,6 +352,21 @@ func budget(ctx context.Context, tx *store.Tx, engine plane.DatabaseServer, serv
 		uses = append(uses, plane.UsesOfPool(d.Pool, n, processes)...)
 	}
 	return plane.BudgetOf(engine, uses), nil
+}
+
+// beingAdded lists the servers that an app's open Runs are about to make backends.
+func beingAdded(ctx context.Context, tx *store.Tx, appID string) ([]string, error) {
+	open, err := openRuns(ctx, tx, store.RunFilter{AppID: appID})
+	if err != nil {
+		return nil, err
+	}
+	var servers []string
+	for _, r := range open {
+		if r.Kind == plane.RunAdd {
+			servers = append(servers, r.ServerID)
+		}
+	}
+	return servers, nil
 }
 
 // mayUseDatabases holds, before a backend is added, that its connections fit and

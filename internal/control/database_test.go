@@ -180,14 +180,16 @@ func TestBackendAndDatabase(t *testing.T) {
 	p := newPanel(t)
 	p.ready(1)
 	p.ready(2)
+	p.ready(3)
 	p.app("web")
 	p.live("web")
 	if _, err := p.EnableBalancer(t.Context(), ann, "web", read); err != nil {
 		t.Fatal(err)
 	}
+	next := "s2"
 	add := func(ids ...string) func(context.Context) error {
 		return func(ctx context.Context) error {
-			_, err := p.AddBackend(ctx, ann, "web", control.BackendWish{Server: "s2", Acknowledge: ids})
+			_, err := p.AddBackend(ctx, ann, "web", control.BackendWish{Server: next, Acknowledge: ids})
 			return err
 		}
 	}
@@ -204,6 +206,13 @@ func TestBackendAndDatabase(t *testing.T) {
 	if err := add(plane.AckRestart)(t.Context()); err != nil {
 		t.Error(err)
 	}
+	next = "s3"
+	if err := add(plane.AckRestart)(t.Context()); err == nil || !strings.Contains(err.Error(), "want 30 connections") {
+		t.Errorf("beside another one that is being added: %v", err)
+	}
+	if err := add(plane.AckRestart, plane.AckBudget)(t.Context()); err != nil {
+		t.Errorf("acknowledged: %v", err)
+	}
 	p.write(func(ctx context.Context, tx *store.Tx) error {
 		b, err := tx.BackendsOf(ctx, d.AppID)
 		if err != nil {
@@ -212,7 +221,7 @@ func TestBackendAndDatabase(t *testing.T) {
 		return tx.SetAccess(ctx, plane.Access{DatabaseID: d.ID, BackendID: b[0].ID, Address: netip.MustParseAddr("127.0.0.1")})
 	})
 	v, err := p.Database(t.Context(), ann, "shop")
-	if err != nil || len(v.Access) != 1 || v.Access[0].ServerName != "s1" || v.Budget.Wanted != 10 {
+	if err != nil || len(v.Access) != 1 || v.Access[0].ServerName != "s1" || v.Budget.Wanted != 30 {
 		t.Errorf("%+v, %v", v, err)
 	}
 }

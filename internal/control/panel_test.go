@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -61,7 +62,9 @@ type panel struct {
 	scribe *scribe
 	path   string
 	rows   *sql.DB
+	clock  sync.Mutex
 	time   time.Time // every look at the clock is a second later
+	steers bool
 	config control.Config
 }
 
@@ -90,7 +93,12 @@ func newPanel(t *testing.T) *panel {
 	return p
 }
 
-func (p *panel) now() time.Time { p.time = p.time.Add(time.Second); return p.time }
+func (p *panel) now() time.Time {
+	p.clock.Lock()
+	defer p.clock.Unlock()
+	p.time = p.time.Add(time.Second)
+	return p.time
+}
 
 func (p *panel) write(fn func(ctx context.Context, tx *store.Tx) error) {
 	p.Helper()
@@ -99,9 +107,13 @@ func (p *panel) write(fn func(ctx context.Context, tx *store.Tx) error) {
 	}
 }
 
-// contents is every table as text, row by row: what "nothing changed" means.
+// contents is every table as text, row by row: what "nothing changed" means. What the steerer has still to
+// put in force is waited for, or it would be taken for a change by whoever is looked at.
 func (p *panel) contents() map[string][]string {
 	p.Helper()
+	if p.steers {
+		p.settled()
+	}
 	all := map[string][]string{}
 	for _, table := range p.column("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name") {
 		columns := ""

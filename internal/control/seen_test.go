@@ -43,7 +43,6 @@ func TestTheSecondOfTwoPeopleIsTold(t *testing.T) {
 		if err := change(t.Context(), 0); err != nil {
 			t.Fatalf("%s, the first: %v", what, err)
 		}
-		p.settle(t.Context(), "") // what is still to be put in force would be taken for a change by the second
 		p.refuses(what, plane.CodeConflict, "", func(ctx context.Context) error { return change(ctx, 1) })
 	}
 	p.refuses("a variable removed", plane.CodeConflict, "", func(ctx context.Context) error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
 
@@ -63,8 +64,10 @@ func (p *panel) backend(server string) control.BackendView {
 }
 
 // steered plays the steerer until the test ends: every wish comes into force, or
-// is refused with the text.
+// is refused with the text, and whoever waits for it has the patience to see it.
 func (p *panel) steered(refusal string) {
+	p.steers, p.config.Patience = true, time.Minute
+	p.Control = control.New(p.config)
 	ctx, stop := context.WithCancel(p.Context())
 	hint, leave := p.hub.Subscribe(control.TopicTree)
 	done := make(chan struct{})
@@ -80,6 +83,25 @@ func (p *panel) steered(refusal string) {
 		}
 	}()
 	p.Cleanup(func() { stop(); <-done; leave() })
+}
+
+// settled waits until nothing is left to be put in force.
+func (p *panel) settled() {
+	p.Helper()
+	for limit := time.Now().Add(time.Minute); time.Now().Before(limit); time.Sleep(time.Millisecond) {
+		var pending []plane.Server
+		err := p.store.Read(p.Context(), func(tx *store.Tx) (err error) {
+			pending, err = tx.ServersWithPendingTree(p.Context())
+			return err
+		})
+		if err != nil {
+			p.Fatal(err)
+		}
+		if len(pending) == 0 {
+			return
+		}
+	}
+	p.Fatal("the steerer did not put everything in force")
 }
 
 func (p *panel) settle(ctx context.Context, refusal string) {

@@ -1,6 +1,9 @@
 package plane
 
-import "encoding/base64"
+import (
+	"encoding/base64"
+	"regexp"
+)
 
 // KindLaravel is an app made with Laravel.
 const KindLaravel Kind = "laravel"
@@ -48,10 +51,24 @@ func laravel() Definition {
 			found.Evidence = append(found.Evidence, "package.json: builds public/build with Vite, for which it gets Node.js")
 			found.Options, found.Build = map[string]string{optionNodeJS: "true"}, []string{"npm ci", "npm run build"}
 		}
+		if path := laravelHealth(f); found.Sure > 0 && path != "" {
+			found.Health, found.Evidence = path, append(found.Evidence, laravelRoutes+": answers health checks at "+path)
+		}
 		return found
 	}
 	d.Trust = "trusted proxies must hold 127.0.0.1 only for what X-Forwarded-For tells; REMOTE_ADDR and HTTPS are right already"
 	return d
+}
+
+// laravelRoutes is where Laravel (11 and later) is told at which path it answers without touching the app's own pages.
+const laravelRoutes = "bootstrap/app.php"
+
+func laravelHealth(f Files) string {
+	said := regexp.MustCompile(`(?m)^[^/#*]*\bhealth:\s*['"](/[^'"]*)['"]`).FindStringSubmatch(f.Texts[laravelRoutes])
+	if said == nil || CheckHealthPath("health_path", said[1]) != nil {
+		return ""
+	}
+	return said[1]
 }
 
 const needsArtisan = `[ -f artisan ] || { echo 'there is no artisan here: is Laravel in another folder of the repository (--root), or is this an app of kind php?'; exit 1; }`

@@ -19,6 +19,7 @@ var (
 	pathPattern     = regexp.MustCompile(`^/[A-Za-z0-9._~!$&()*+,;=:@%/?-]{0,999}$`)
 	zonePattern     = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$`)
 	rootPattern     = regexp.MustCompile(`^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$`)
+	tokenPattern    = regexp.MustCompile(`^(gh[a-z]_|github_pat_|glpat-|glcbt-|gldt-)|^.{32,}$`) // a user's name to some Git hosts, and a secret
 	gitPattern      = regexp.MustCompile(`^[A-Za-z0-9_./~:@%+=,?&\[\]-]{1,1000}$`)
 )
 
@@ -121,8 +122,8 @@ func CheckRepository(field, address string, insecure bool) error {
 		if strings.HasPrefix(u.User.Username(), "-") {
 			return Invalid(field, "must not hold a user that ssh would take for an option", hint)
 		}
-		if _, has := u.User.Password(); has {
-			return Invalid(field, "must not hold a password", "add the app's deploy key to the repository instead")
+		if _, has := u.User.Password(); has || tokenPattern.MatchString(u.User.Username()) {
+			return Invalid(field, "must not hold a password or token", "everybody who sees the app sees its address: add the app's deploy key to the repository instead")
 		}
 	}
 	switch u.Scheme {

@@ -122,13 +122,14 @@ func TestCheckRoot(t *testing.T) {
 
 func TestCheckRepository(t *testing.T) {
 	secure := []string{
-		"https://example.com/me/app.git", "https://example.com:8443/me/app", "https://git@example.com/app", "ssh://git@example.com/app.git",
+		"https://example.com/me/app.git", "https://example.com:8443/me/app", "https://git@example.com/app", "https://my-company@dev.example.com/my-company/app", "ssh://git@example.com/app.git",
 		"ssh://git@[2001:db8::1]:2222/app.git", "git@example.com:me/app.git", "git@example.com:app", "https://dev.example.com/a/My%20Project/_git/x",
 	}
 	insecure := []string{"http://example.com/app.git", "git://example.com/app.git", "file:///srv/app.git"}
 	bad := []string{
 		"example.com/app.git", "https://", "https://example.com", "https:///app", "https://:443/app", "ftp://example.com/app", "ext::sh -c id", "ext::sh",
-		"https://me:secret@example.com/app.git", "ssh://-oProxyCommand=id/app", "ssh://-oProxyCommand=id@example.com/app",
+		"https://me:secret@example.com/app.git", "https://ghp_x1@github.com/me/app.git", "https://glpat-x@gitlab.com/me/app.git",
+		"https://" + strings.Repeat("a1", 16) + "@example.com/app.git", "ssh://-oProxyCommand=id/app", "ssh://-oProxyCommand=id@example.com/app",
 		"-oProxyCommand=id@example.com:app", "git@-oProxyCommand=id:app", "git@example.com:-x", "git@example.com:a b", "git@example.com:a\x1b[2J",
 		"git@example.com:$(id)", "git@example.com:a;id", "git@example.com:'a", "https://example.com/a\u2028b", "https://$(id)/a", "https://a;b/c",
 		"https://example.com/app.git\n", "--upload-pack=id", "javascript://x/y", "data:x", "https://example.com/{{x}}",

@@ -15,9 +15,9 @@ type Files struct {
 
 // LooksInside tells whether the text of a file is worth reading.
 func LooksInside(path string) bool {
-	return strings.Count(path, "/") <= 2 && slices.Contains([]string{
+	return strings.Count(path, "/") <= 2 && (strings.HasSuffix("/"+path, "/"+laravelRoutes) || slices.Contains([]string{
 		"package.json", "composer.json", "requirements.txt", "pyproject.toml", "main.py", "app.py", "Dockerfile",
-	}, path[strings.LastIndex(path, "/")+1:])
+	}, path[strings.LastIndex(path, "/")+1:]))
 }
 
 // In keeps what lies below a folder, as seen from there.
@@ -56,6 +56,7 @@ type Finding struct {
 	Evidence []string
 	Options  map[string]string
 	Build    []string // steps after the kind's own
+	Health   string   // path at which the files say that they answer; empty: they say none
 }
 
 // Proposal is a kind for a repository, with what the app would be built and run by.
@@ -65,6 +66,7 @@ type Proposal struct {
 	Evidence []string
 	Others   []string // other kinds it might be, each with its evidence
 	Build    []string // steps of Spec that an app of the kind does not have by itself
+	Health   string   // the path of Spec, where the files say one
 	Spec     Spec
 }
 
@@ -105,7 +107,8 @@ func (k Kinds) Propose(f Files, given Spec) (Proposal, error) {
 		s.Options = map[string]string{}
 	}
 	maps.Copy(s.Options, given.Options)
-	p := Proposal{Kind: best.Kind, Label: cmp.Or(best.Label, string(best.Kind)), Evidence: best.Evidence, Spec: k.Complete(best.Kind, s)}
+	s.HealthPath = cmp.Or(given.HealthPath, best.Health)
+	p := Proposal{Kind: best.Kind, Label: cmp.Or(best.Label, string(best.Kind)), Evidence: best.Evidence, Health: best.Health, Spec: k.Complete(best.Kind, s)}
 	if given.Build == nil {
 		p.Build = best.Finding.Build
 		p.Spec.Build = append(slices.Clone(p.Spec.Build), p.Build...)

@@ -147,3 +147,27 @@ func TestProposedBuild(t *testing.T) {
 		t.Errorf("%q, %q, %v", p.Spec.Build, p.Build, err)
 	}
 }
+
+// TestProposedHealth: a Laravel that answers health checks is asked there, unless a person says otherwise.
+func TestProposedHealth(t *testing.T) {
+	const routes = "<?php return Application::configure(dirname(__DIR__))->withRouting(\n    web: 'web.php',\n    HEALTH\n)->create();"
+	for said, want := range map[string]string{
+		"health: '/up',": "/up", `health:"/healthz"`: "/healthz", "apiPrefix: 'v1', health: '/up'": "/up",
+		"": "/", "// health: '/up',": "/", "health: $path,": "/", "health: '/a b'": "/", "health: 'up'": "/",
+	} {
+		files := plane.Files{Paths: []string{"artisan", "bootstrap/app.php"}, Texts: map[string]string{"bootstrap/app.php": strings.Replace(routes, "HEALTH", said, 1)}}
+		p, err := plane.Kinds{}.Propose(files, plane.Spec{})
+		if err != nil || p.Spec.HealthPath != want || (p.Health == "") != (want == "/") {
+			t.Errorf("%s: proposed %q, %v", said, p.Spec.HealthPath, err)
+		}
+		p, err = plane.Kinds{}.Propose(files, plane.Spec{HealthPath: "/mine"})
+		if err != nil || p.Spec.HealthPath != "/mine" {
+			t.Errorf("%s: what a person said became %q, %v", said, p.Spec.HealthPath, err)
+		}
+	}
+	for path, reads := range map[string]bool{"bootstrap/app.php": true, "api/bootstrap/app.php": true, "public/app.php": false, "a/b/bootstrap/app.php": false, "mybootstrap/app.php": false} {
+		if plane.LooksInside(path) != reads {
+			t.Errorf("%s is looked into: %t", path, !reads)
+		}
+	}
+}

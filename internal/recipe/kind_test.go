@@ -1,8 +1,15 @@
 package recipe_test
 
 import (
+	"archive/tar"
+	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -94,5 +101,63 @@ func TestEighthKind(t *testing.T) {
 	}
 	if _, err := (plane.Kinds{}).Of("cobol"); err == nil {
 		t.Error("what one test registers, another knows")
+	}
+}
+
+// TestFailingBuildEndsThere, in every kind: the line that failed is named, none after it is run, and nothing the kind looks at after a
+// build that went well hides the reason. The release is not complete then, so that no slot is started with it (playbooks/steps/app_build.py).
+func TestFailingBuildEndsThere(t *testing.T) {
+	tools := t.TempDir()
+	for _, name := range []string{"php", "composer", "python3", "node", "npm"} { // what a kind does before is not what is tried
+		put(t, tools, name, "#!/bin/sh\n", 0o755)
+	}
+	for _, d := range (plane.Kinds{}).All() {
+		p := ofKind(plane.Kinds{}, d.Kind, nil)
+		p.Plan.Spec.Build = []string{"echo began", "echo the theme has no licence; exit 7", "echo went on"}
+		play, err := recipe.Prepare(p)
+		if err != nil {
+			t.Errorf("%s: %v", d.Kind, err)
+			continue
+		}
+		dir := t.TempDir()
+		for _, name := range []string{"artisan", "wp-settings.php", "index.php", "package.json"} {
+			put(t, dir, name, "", 0o644)
+		}
+		put(t, dir, "build-of-the-story", textIn(t, slotOf(t, play), play.Vars["build_script"].(string)), 0o755)
+		cmd := exec.Command("/bin/sh", dir+"/build-of-the-story") //nolint:gosec // what servers run
+		cmd.Dir, cmd.Env = dir, append(os.Environ(), "PATH="+tools+":"+os.Getenv("PATH"))
+		out, err := cmd.CombinedOutput()
+		var exit *exec.ExitError
+		said := string(out)
+		if !errors.As(err, &exit) || exit.ExitCode() != 7 || !strings.Contains(said, "began\n") || !strings.Contains(said, "! failed: echo the theme has no licence; exit 7") ||
+			strings.Contains(said, "\nwent on") || strings.Contains(said, "after the build") {
+			t.Errorf("%s: %v\n%s", d.Kind, err, said)
+		}
+	}
+}
+
+func put(t *testing.T, dir, name, text string, mode os.FileMode) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// textIn is one file of an archive.
+func textIn(t *testing.T, packed []byte, path string) string {
+	t.Helper()
+	r := tar.NewReader(bytes.NewReader(packed))
+	for {
+		h, err := r.Next()
+		if err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		if strings.TrimPrefix(h.Name, "/") == strings.TrimPrefix(path, "/") {
+			text, err := io.ReadAll(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(text)
+		}
 	}
 }

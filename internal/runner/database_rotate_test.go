@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -47,15 +48,24 @@ type rotation struct {
 func newRotation(t *testing.T) *rotation {
 	t.Helper()
 	r := &rotation{rolling: newRolling(t, nil)}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	r.must(err)
-	r.port = free.Addr().(*net.TCPAddr).Port
-	r.must(free.Close())
+	r.port = freePort()
+	var err error
 	r.server, err = storetest.StartPostgres("listen_addresses=127.0.0.1", "port="+strconv.Itoa(r.port))
 	r.must(err)
 	t.Cleanup(func() { r.must(r.server.Stop()) })
 	r.r.Player, r.r.Prober = &stage{play: r.play}, probe.New(&direct{}, time.Now)
 	return r
+}
+
+// freePort is one that nobody is given who asks for any, so that it is still free when it is used.
+func freePort() int {
+	for {
+		port := 10_000 + rand.IntN(20_000)
+		if l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", port)); err == nil {
+			_ = l.Close()
+			return port
+		}
+	}
 }
 
 func (r *rotation) must(err error) {
@@ -122,6 +132,28 @@ func (r *rotation) lets(login, password string) bool {
 
 func (r *rotation) server1() plane.Server { return r.d.crew.primary().Server }
 
+// made is the app's database, in a deployment that is under way.
+func (r *rotation) made() {
+	r.t.Helper()
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	r.write(func(tx *store.Tx) error {
+		return errors.Join(tx.CreateDatabase(r.ctx, plane.Database{
+			ID: "dbs_aaaaaaaaaaaaaaaa", Name: "shop", AppID: r.app.ID, ServerID: r.scene.server.ID, Engine: plane.PostgreSQL, Password: r.sealed("the first one"),
+			Pool: 1, Revision: 1, State: plane.DatabaseReady, CreatedAt: now, Since: now,
+		}), tx.SetAccess(r.ctx, plane.Access{DatabaseID: "dbs_aaaaaaaaaaaaaaaa", BackendID: r.backends[0].ID, Address: netip.MustParseAddr("127.0.0.1")}))
+	})
+	r.begin()
+	r.must(r.d.certify(r.ctx, r.server1(), plane.PostgreSQL))
+	r.must(r.d.bringEngine(r.ctx, r.server1(), plane.PostgreSQL, engineOrder{fresh: "dbs_aaaaaaaaaaaaaaaa"}))
+}
+
+// allow writes pg_hba.conf by hand.
+func (r *rotation) allow(lines string) {
+	r.t.Helper()
+	r.must(os.WriteFile(filepath.Join(r.server.Folder(), "data", "pg_hba.conf"), []byte(lines+"local all test trust\n"), 0o644))
+	r.psql("SELECT pg_reload_conf()")
+}
+
 // begin is a deployment of all seats under a Run of its own.
 func (r *rotation) begin() {
 	r.t.Helper()
@@ -145,16 +177,7 @@ func (r *rotation) over() {
 // before and one after.
 func TestPasswordIsChanged(t *testing.T) {
 	r := newRotation(t)
-	now := time.Now().UTC().Truncate(time.Microsecond)
-	r.write(func(tx *store.Tx) error {
-		return errors.Join(tx.CreateDatabase(r.ctx, plane.Database{
-			ID: "dbs_aaaaaaaaaaaaaaaa", Name: "shop", AppID: r.app.ID, ServerID: r.scene.server.ID, Engine: plane.PostgreSQL, Password: r.sealed("the first one"),
-			Pool: 1, Revision: 1, State: plane.DatabaseReady, CreatedAt: now, Since: now,
-		}), tx.SetAccess(r.ctx, plane.Access{DatabaseID: "dbs_aaaaaaaaaaaaaaaa", BackendID: r.backends[0].ID, Address: netip.MustParseAddr("127.0.0.1")}))
-	})
-	r.begin()
-	r.must(r.d.certify(r.ctx, r.server1(), plane.PostgreSQL))
-	r.must(r.d.bringEngine(r.ctx, r.server1(), plane.PostgreSQL, engineOrder{fresh: "dbs_aaaaaaaaaaaaaaaa"}))
+	r.made()
 	r.expect("before", "sp_shop", true, "the first one")
 	r.over()
 

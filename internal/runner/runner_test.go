@@ -126,7 +126,7 @@ func (s *scene) ended(id string) (plane.Run, []plane.Event) {
 	s.t.Helper()
 	hint, stop := s.hub.Subscribe(topicRun(id))
 	defer stop()
-	limit := time.NewTimer(20 * time.Second)
+	limit := time.NewTimer(time.Minute)
 	defer limit.Stop()
 	for {
 		var r plane.Run
@@ -143,7 +143,7 @@ func (s *scene) ended(id string) (plane.Run, []plane.Event) {
 		select {
 		case <-hint:
 		case <-limit.C:
-			s.t.Fatalf("the Run is %s at %q after 20 s", r.State, r.Step)
+			s.t.Fatalf("the Run is %s at %q after a minute", r.State, r.Step)
 		}
 	}
 }

@@ -152,9 +152,10 @@ func TestWriteRepeatsWhatPostgresGaveUp(t *testing.T) {
 
 // A panel that hangs inside a Write must not hold up the others for ever.
 func TestHangingWriterIsShutOut(t *testing.T) {
+	t.Parallel()
 	address := postgres.URL(t)
 	other := storetest.Open(t, store.Config{URL: address})
-	hanging := storetest.Open(t, store.Config{URL: address + "&idle_in_transaction_session_timeout=300ms"})
+	hanging := storetest.Open(t, store.Config{URL: address + "&idle_in_transaction_session_timeout=2s"})
 	inside, free := make(chan struct{}), make(chan struct{})
 	ended := make(chan error)
 	go func() {

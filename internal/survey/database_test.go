@@ -27,7 +27,7 @@ func TestLookAtPostgreSQL(t *testing.T) {
 	t.Setenv("PGUSER", q.Get("user"))
 	name := strings.TrimPrefix(address.Path, "/")
 
-	held := exec.CommandContext(t.Context(), "psql", "-Xq", "-d", address.String(), "-c", "SELECT pg_sleep(60)")
+	held := exec.CommandContext(t.Context(), "psql", "-Xq", "-d", address.String(), "-c", "SELECT pg_sleep(600)")
 	if err := held.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func TestLookAtPostgreSQL(t *testing.T) {
 	s := New(nil, nil, "", "serverplane", time.Now)
 	var look plane.DatabaseLook
 	var err error
-	for limit := time.Now().Add(20 * time.Second); ; {
+	for limit := time.Now().Add(time.Minute); ; {
 		if look, err = s.readDatabase(plane.Server{Name: "s1"}, ask(name)); err != nil {
 			t.Fatal(err)
 		}

@@ -17,6 +17,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/serverplane/serverplane/internal/store"
@@ -147,11 +148,18 @@ func (p *Postgres) run(server *exec.Cmd) error {
 		started <- awaitReady(log)
 		_ = server.Wait() // how it ended does not matter to any test
 	}()
-	if err := <-started; err != nil {
-		return fmt.Errorf("start postgres: %w", err)
+	select {
+	case err := <-started:
+		if err != nil {
+			return fmt.Errorf("start postgres: %w", err)
+		}
+		return nil
+	case <-time.After(startLimit):
+		return fmt.Errorf("start postgres: it takes no connections after %s", startLimit)
 	}
-	return nil
 }
+
+const startLimit = 2 * time.Minute
 
 // awaitReady reads the log up to the line that says so, then leaves the rest
 // to a reader of its own, or the pipe would fill up.

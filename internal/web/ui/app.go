@@ -112,6 +112,9 @@ func (u *UI) proposeKind(v *visit, wish control.AppWish) error {
 	if len(found.Build) > 0 {
 		v.form.Values.Set("build", textOf(found.Spec.Build)) // what the kind does by itself stays unsaid: another one may be chosen
 	}
+	if found.Health != "" {
+		v.form.Values.Set("health_path", found.Spec.HealthPath)
+	}
 	return u.showNewApp(v, &found)
 }
 

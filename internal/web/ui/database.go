@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,6 +36,15 @@ type databasesView struct {
 	Tabs      tabs
 	App       control.AppView
 	Databases []databaseShown
+	sent      string // which of the page's forms was sent: what it is for, and of which database
+}
+
+// FormOf is what was typed in one of the page's forms; the others are as they were.
+func (s *databasesView) FormOf(what, database string) Form {
+	if s.sent == what+" "+database {
+		return s.Form
+	}
+	return Form{}
 }
 
 // databaseShown is one database with its dumps and what its engine says.
@@ -67,7 +77,7 @@ func (u *UI) loadDatabases(v *visit, name string) (view, error) {
 	if err != nil {
 		return nil, err
 	}
-	shown := &databasesView{page: u.page(v, "Database of "+app.Name), Tabs: tabs{app.Name, "database"}, App: app}
+	shown := &databasesView{page: u.page(v, "Database of "+app.Name), Tabs: tabs{app.Name, "database"}, App: app, sent: path.Base(v.r.URL.Path) + " " + v.path("database")}
 	begun := time.Now()
 	for _, d := range all {
 		backups, err := u.control.Backups(v.ctx(), v.actor, d.Name)

@@ -41,7 +41,9 @@ func TestDatabaseTab(t *testing.T) {
 		t.Errorf("rotates %v", l.panel.Wish("RotatePassword"))
 	}
 	b.Post("/apps/web/database/shop/remove", "confirm", "other").Is(422)
-	b.Post("/apps/web/database/shop/restore", "confirm", "", "backup", "bkp_1").Is(422)
+	b.Post("/apps/web/database/shop/restore", "confirm", "", "backup", "bkp_1").
+		Is(422, `id="restore-shop-error"`, `<option value="bkp_1" selected>`, `id="pool-shop" name="pool" type="number" value="10"`, `value="daily@03:00"`).
+		Lacks(`id="remove-shop-error"`, `id="rotate-password-shop-error"`)
 	if l.panel.Wish("RemoveDatabase") != nil || l.panel.Wish("RestoreDatabase") != nil {
 		t.Fatal("done without the database's name")
 	}

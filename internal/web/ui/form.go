@@ -82,6 +82,7 @@ func (f Form) At(name string) *plane.Error {
 
 // Field is one labelled input as the template "field" draws it.
 type Field struct {
+	ID                             string // differs from the name where a page has several forms alike
 	Name, Label, Type, Value, Hint string
 	Attributes                     map[string]string // autocomplete, placeholder, min, max, rows, pattern
 	Required                       bool
@@ -96,10 +97,10 @@ type Option struct {
 }
 
 // field makes a Field out of the form; more are key=value pairs: value (shown
-// until something was typed), hint, required, option (value:label, repeated) and
+// until something was typed), hint, required, id, option (value:label, repeated) and
 // HTML attributes of the allow-list.
 func field(f Form, name, label, kind string, more ...string) (Field, error) {
-	made := Field{Name: name, Label: label, Type: kind, Err: f.At(name), Attributes: map[string]string{}}
+	made := Field{ID: name, Name: name, Label: label, Type: kind, Err: f.At(name), Attributes: map[string]string{}}
 	for _, m := range more {
 		if err := made.set(m); err != nil {
 			return Field{}, err
@@ -119,6 +120,8 @@ func (f *Field) set(pair string) error {
 	switch key {
 	case "value":
 		f.Value = value
+	case "id":
+		f.ID = value
 	case "hint":
 		f.Hint = value
 	case "required":
@@ -144,10 +147,10 @@ func (f Field) Attribute(name string) string { return f.Attributes[name] }
 func (f Field) Describes() string {
 	var ids []string
 	if f.Err != nil {
-		ids = append(ids, f.Name+"-error")
+		ids = append(ids, f.ID+"-error")
 	}
 	if f.Hint != "" {
-		ids = append(ids, f.Name+"-hint")
+		ids = append(ids, f.ID+"-hint")
 	}
 	return strings.Join(ids, " ")
 }

@@ -60,7 +60,7 @@ func (u *UI) readPages() pages {
 	shared := template.New("").Funcs(template.FuncMap{
 		"asset": u.assets.url, "ago": u.ago, "stamp": stamp, "lasting": lasting, "badge": badge, "field": field, "confirm": confirm,
 		"sentence": sentence, "plural": plural, "label": label, "join": strings.Join, "nav": navigate, "empty": empty, "millis": millis,
-		"deed": deed, "isID": isID, "agent": agentName, "size": size,
+		"deed": deed, "isID": isID, "agent": agentName, "size": size, "weight": weight,
 		"processCard": processCard, "passage": func(a control.AppView, id string) passage { return passage{a, id} },
 	})
 	shared = template.Must(shared.ParseFS(templates, "templates/layout.html", "templates/part/*.html"))

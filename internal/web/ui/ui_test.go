@@ -131,8 +131,11 @@ func TestHeadersOfPages(t *testing.T) {
 		if h.Get("X-Frame-Options") != "DENY" || !strings.Contains(h.Get("Content-Security-Policy"), "frame-ancestors 'none'") {
 			t.Errorf("%s may be framed", path)
 		}
-		if csp := h.Get("Content-Security-Policy"); strings.Contains(csp, "unsafe") || !strings.Contains(csp, "default-src 'none'") {
-			t.Errorf("%s: policy %q", path, csp)
+		csp := h.Get("Content-Security-Policy")
+		for _, must := range []string{"default-src 'none'", "script-src 'self';", "style-src 'self';", "form-action 'self'", "base-uri 'none'"} {
+			if strings.Contains(csp, "unsafe") || !strings.Contains(csp, must) {
+				t.Errorf("%s: policy %q lacks %s", path, csp, must)
+			}
 		}
 		if h.Get("Cache-Control") != "no-store" || h.Get("X-Content-Type-Options") != "nosniff" {
 			t.Errorf("%s: %v", path, h)

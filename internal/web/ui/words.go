@@ -78,3 +78,14 @@ func size(mib int) string {
 	}
 	return strings.Replace(fmt.Sprintf("%.1f GiB", float64(mib)/1024), ".0 ", " ", 1)
 }
+
+// weight is what something takes on a disk, from a file of a few bytes on.
+func weight(bytes int64) string {
+	switch {
+	case bytes < 1<<10:
+		return plural(int(bytes), "byte")
+	case bytes < 1<<20:
+		return fmt.Sprintf("%d KiB", bytes>>10)
+	}
+	return size(int(bytes >> 20))
+}

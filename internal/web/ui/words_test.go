@@ -36,6 +36,11 @@ func TestWordsForPeople(t *testing.T) {
 			t.Errorf("%d: %q, want %q", mib, got, want)
 		}
 	}
+	for bytes, want := range map[int64]string{1: "1 byte", 700: "700 bytes", 88213: "86 KiB", 5 << 20: "5 MiB", 3 << 30: "3 GiB"} {
+		if got := weight(bytes); got != want {
+			t.Errorf("%d: %q, want %q", bytes, got, want)
+		}
+	}
 	for text, want := range map[string]bool{"run_but6rrirpjqcv3lm": true, "shop": false, "usr_x": false, "run_<script>": false} {
 		if isID(text, "") != want {
 			t.Errorf("%q is an id: %v", text, !want)

@@ -11,12 +11,14 @@
     const series = at.dataset.series.split(";").map((s) => s.split(":"));
     const data = ["at", ...series.map(([of]) => of)].map((of) => rows.map((row) => number(row, of)));
     const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 } };
+    const clock = (second) => new Date(second * 1000).toISOString(); // as in the table beside it, not the browser's own zone
     const width = () => Math.max(200, at.clientWidth);
     at.replaceChildren();
     const plot = new uPlot({
       width: width(), height: 220,
-      series: [{}, ...series.map(([, label, stroke], i) => ({ label, stroke: colour("--" + stroke), width: 2 - i, dash: i ? [4, 4] : [] }))],
-      axes: [axis, { ...axis, size: 64, values: (_, all) => all.map((v) => v + at.dataset.unit) }],
+      tzDate: (second) => uPlot.tzDate(new Date(second * 1000), "Etc/UTC"),
+      series: [{ label: "Time, UTC", value: (_, second) => (second == null ? "--" : clock(second).slice(5, 16).replace("T", " ")) }, ...series.map(([, label, stroke], i) => ({ label, stroke: colour("--" + stroke), width: 2 - i, dash: i ? [4, 4] : [] }))],
+      axes: [{ ...axis, values: (_, all) => all.map((second) => clock(second).slice(11, 16)) }, { ...axis, size: 64, values: (_, all) => all.map((v) => v + at.dataset.unit) }],
       scales: { y: { range: (_, low, high) => [0, Math.max(at.dataset.unit === "/s" ? 0.1 : 1, high * 1.1)] } },
     }, data, at);
     if (at.watch) at.watch.disconnect();
