@@ -96,7 +96,7 @@ unit: ## all tests that need no fleet; fuzz seeds run as plain cases
 race: ## the packages that share data between goroutines, under the race detector
 	@$(timed) go test -race $(PATIENCE) $(RACED)
 
-# One package after the other, and those stories alone that count what visitors lose or hold something against the clock:
+# One package after the other, and those stories alone that hold something against the clock:
 # two fleets on two cores would disturb each other. The rest (t.Parallel) run two at a time.
 .PHONY: stories
 stories: setup ## the stories on real servers (root); STORIES=Name runs some

@@ -16,6 +16,7 @@ const ansibleConfig = `[defaults]
 gathering = explicit
 forks = 25
 timeout = 15
+internal_poll_interval = 0.01
 retry_files_enabled = False
 interpreter_python = /usr/bin/python3
 stdout_callback = minimal
