@@ -522,6 +522,9 @@ func (w *boxedWorld) neverTwo(t *testing.T, do func(), servers ...string) {
 
 // boxedGap: s2 is off, so that a deployment leaves visitors without an answer for a moment. That is asked for, announced and counted.
 func boxedGap(t *testing.T, w *boxedWorld) {
+	w.neverTwoIn(t, boxedData+"beats", boxedServers...)
+	w.ticked(t)
+	w.cli(t, "db", "remove", "boxdb", "--yes", "--wait")
 	w.cli(t, "process", "move", "box", "mail", "s1", "--wait")
 	w.cli(t, "backend", "remove", "box", "s2", "--wait")
 	w.boxGone(t, "s2")
@@ -548,8 +551,7 @@ func boxedPowerCut(t *testing.T, w *boxedWorld) {
 }
 
 func boxedRemoved(t *testing.T, w *boxedWorld) {
-	w.neverTwoIn(t, boxedData+"beats", boxedServers...)
-	w.ticked(t)
+	w.neverTwoIn(t, boxedData+"beats", "s1")
 	w.untilServes(t, "s1")
 	if door := w.ssh(t, "s1", "iptables-save | grep 'dport 5432.*serverplane-box\\|serverplane-box.*dport 5432' || true"); door != "" {
 		t.Errorf("the door to the database that is gone is still there: %s", door)
