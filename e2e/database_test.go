@@ -43,6 +43,7 @@ func TestDatabase(t *testing.T) {
 		{"nobody is let in without encryption", requireTLS},
 		{"a dump is made by schedule", dumpedBySchedule(passwordsChanged)},
 		{"strangers are refused at login", strangersRefused},
+		{"a dump is brought back by a person at the dashboard", restoreByHand},
 		{"no backend has a database server", noServerOnBackends},
 		{"a database killed for 5 s comes back by itself", databaseKilled},
 		{"damaged markers are refused", markersDamaged},
@@ -185,7 +186,18 @@ func portTaken(t *testing.T, w *world) {
 	if left := w.ssh(t, "s1", "dpkg-query -W -f '${Package} ${db:Status-Status}\n' postgresql mariadb-server 2>/dev/null | grep ' installed' || true; ls -d /etc/serverplane/database 2>/dev/null || true"); left != "" {
 		t.Errorf("half done: %s", left)
 	}
+	before, err := w.api.Runs(w.ctx, client.RunFilter{})
+	must(t, err)
+	w.cli(t, "server", "survey", "s1") // from now on the panel knows
+	said := w.refuse(t, 1, "db", "create", "shop-data", "--app", "shop", "--engine", "postgresql")
+	if !strings.Contains(said, `engine: port 5432 of "s1" is held by python3, and PostgreSQL listens there`) || !strings.Contains(said, "server survey s1") {
+		t.Errorf("what the survey found says: %s", said)
+	}
+	if after, err := w.api.Runs(w.ctx, client.RunFilter{}); err != nil || len(after.Items) != len(before.Items) {
+		t.Errorf("a Run was queued for a port that is known to be taken (%v)", err)
+	}
 	w.ssh(t, "s1", "systemctl stop holder-5432 holder-3306")
+	w.cli(t, "server", "survey", "s1")
 }
 
 func createDatabases(t *testing.T, w *world) {
@@ -378,7 +390,7 @@ func (w *world) read(t *testing.T, app string) visited {
 // rolesAreApart tries the other's database in each engine with a second database
 // there: roles are apart within one engine, too.
 func rolesAreApart(t *testing.T, w *world) {
-	w.cli(t, "db", "create", "other", "--app", "blog", "--engine", "postgresql", "--prefix", "OTHER", "--wait")
+	createByHand(t, w)
 	w.ssh(t, "s1", "runuser -u postgres -- psql -qc \"ALTER ROLE sp_other PASSWORD 'known to the story'\"")
 	for _, where := range []string{"host=127.0.0.1", "host=" + w.servers["s1"].Addr.String()} {
 		out := w.ssh(t, "s1", "PGPASSWORD='known to the story' psql '"+where+" user=sp_other dbname=sp_shop_data' -c 'select 1' 2>&1 || true")
@@ -407,6 +419,7 @@ func rolesAreApart(t *testing.T, w *world) {
 	}
 }
 
+// strangersRefused in the three colours: as it should be, where nobody can try, and with a door that somebody opened by hand.
 func strangersRefused(t *testing.T, w *world) {
 	for _, name := range []string{"shop-data", "blog"} {
 		d := w.untilDatabase(t, name, "ready")
@@ -420,6 +433,85 @@ func strangersRefused(t *testing.T, w *world) {
 			t.Errorf("s4 finds port %s %s", port, out)
 		}
 	}
+	b := w.atDashboard(t, desktop)
+	b.open("/apps/shop/database")
+	b.sees("Nobody else gets in", 10*time.Second)
+	w.strangerUnproven(t, b)
+	w.strangerLetIn(t, b)
+	b.calm()
+}
+
+// proven tries anew who gets in, and returns what db show says of strangers, and what the last Run did.
+func (w *world) proven(t *testing.T, name string) (d client.Database, shown, said string) {
+	t.Helper()
+	w.cli(t, "db", "set", name, "--prove", "--wait")
+	for line := range strings.Lines(w.cli(t, "db", "show", name)) {
+		if strings.HasPrefix(line, "strangers") {
+			shown = line
+		}
+	}
+	return w.untilDatabase(t, name, "ready"), shown, w.cli(t, "run", "log", w.lastRun(t, "database-set").ID)
+}
+
+// strangerUnproven: the only server that could try has no way to the primary, which is no proof of anything. A page that is open tells it by itself.
+func (w *world) strangerUnproven(t *testing.T, b *browser) {
+	t.Helper()
+	const rule = "reject from %s to any port 22 proto tcp"
+	s4 := w.servers["s4"].Addr.String()
+	w.ssh(t, "s1", "ufw insert 1 "+fmt.Sprintf(rule, s4))
+	stays := b.stays()
+	d, shown, said := w.proven(t, "shop-data")
+	w.ssh(t, "s1", "ufw delete "+fmt.Sprintf(rule, s4))
+	const unproven = "no other managed server reaches the primary to try from; add one that is no backend of shop"
+	if d.Stranger.Verdict != "unknown" || !strings.Contains(shown, "not proven: "+unproven+"; db set shop-data --prove tries again") {
+		t.Errorf("%+v; db show says %q", d.Stranger, shown)
+	}
+	if !strings.Contains(said, "not proven that strangers are refused by database shop-data: "+unproven) {
+		t.Errorf("the Run says:\n%s", lastLines(said, 20))
+	}
+	b.sees("Not proven that nobody else gets in: "+unproven, 10*time.Second)
+	stays()
+	b.shot("database-unproven")
+}
+
+// strangerLetIn: somebody opened the firewall and PostgreSQL by hand, and the account of MariaDB. The first is found out and blocks; the
+// second goes by itself. Behind an open firewall it is the engine that refuses, in its own words.
+func (w *world) strangerLetIn(t *testing.T, b *browser) {
+	t.Helper()
+	s4 := w.servers["s4"].Addr.String()
+	const hba = "/etc/postgresql/15/main/pg_hba.conf"
+	w.ssh(t, "s1", "ufw allow from "+s4+" to any port 5432,3306 proto tcp && sed -i '1i host all all "+s4+"/32 trust' "+hba+" && systemctl reload postgresql@15-main"+
+		" && mariadb -e \"CREATE USER '"+w.login(t, "blog")+"'@'%' IDENTIFIED BY 'known to the story'\"")
+	b.click("Prove who gets in")
+	b.sees("failed", time.Minute)
+	b.sees("database shop-data let a stranger in: s4", 10*time.Second)
+	b.sees("a line of pg_hba.conf above ServerPlane's part", 10*time.Second)
+	b.shot("database-let-in-run")
+	b.open("/apps/shop/database")
+	b.sees("A stranger was let in", 10*time.Second)
+	b.shot("database-let-in")
+	if shown := w.cli(t, "db", "show", "shop-data"); !strings.Contains(shown, "LET IN at ") || !strings.Contains(shown, "then db set shop-data --prove") {
+		t.Errorf("db show says:\n%s", shown)
+	}
+	w.ssh(t, "s1", "sed -i '1d' "+hba+" && systemctl reload postgresql@15-main")
+	for name, words := range map[string]string{"shop-data": "28000 pg_hba.conf rejects connection", "blog": "1130 Host"} {
+		if d, shown, _ := w.proven(t, name); d.Stranger.Verdict != "fail" || !strings.Contains(shown, "refused at ") || !strings.Contains(shown, words) {
+			t.Errorf("%s: %+v; db show says %q", name, d.Stranger, shown)
+		}
+	}
+	if left := w.ssh(t, "s1", "mariadb -N -e \"SELECT User FROM mysql.user WHERE Host = '%' AND User LIKE 'sp%'\""); left != "" {
+		t.Errorf("MariaDB lets %s in from anywhere", left)
+	}
+	w.ssh(t, "s1", "ufw delete allow from "+s4+" to any port 5432,3306 proto tcp")
+	b.sees("Nobody else gets in", 10*time.Second)
+}
+
+// login is the name a database's processes sign in by.
+func (w *world) login(t *testing.T, name string) string {
+	t.Helper()
+	d, err := w.api.Database(w.ctx, name)
+	must(t, err)
+	return d.Login
 }
 
 func noServerOnBackends(t *testing.T, w *world) {

@@ -123,10 +123,10 @@ func requireTLS(t *testing.T, w *world) {
 // row that a visitor was told of is there.
 func passwordsChanged(t *testing.T, w *world) {
 	there := func(app, name, login string) databasePart {
-		return databasePart{name + " to " + login, func(t *testing.T, w *world) { w.passwordChanged(t, app, name, login) }}
+		return databasePart{name + " to " + login, func(t *testing.T, w *world) { w.passwordChanged(t, app, name, login, w.rotate(name)) }}
 	}
 	atOnce(there("shop", "shop-data", "sp2_shop_data"), there("blog", "blog", "sp2_blog")).tell(t, w)
-	w.passwordChanged(t, "shop", "shop-data", "sp_shop_data")
+	w.passwordChanged(t, "shop", "shop-data", "sp_shop_data", func() error { return keepByHand(t, w) })
 	if hash := w.ssh(t, "s1", "runuser -u postgres -- psql -qAtc \"SELECT rolpassword IS NULL FROM pg_authid WHERE rolname = 'sp2_shop_data'\""); hash != "t" {
 		t.Errorf("the former login keeps a password: %s", hash)
 	}
@@ -135,12 +135,20 @@ func passwordsChanged(t *testing.T, w *world) {
 	}
 }
 
-func (w *world) passwordChanged(t *testing.T, app, name, login string) {
+// rotate changes a password by the command line.
+func (w *world) rotate(name string) func() error {
+	return func() error {
+		_, err := w.panel.CLI(w.ctx, "db", "rotate-password", name, "--yes", "--wait")
+		return err
+	}
+}
+
+func (w *world) passwordChanged(t *testing.T, app, name, login string, change func() error) {
 	t.Helper()
 	before := w.rows(t, app)
 	p := w.post(app, 2)
 	until(t, 30*time.Second, "rows are written", func() (bool, string) { return p.ok.Load() > 20, "" })
-	_, err := w.panel.CLI(w.ctx, "db", "rotate-password", name, "--yes", "--wait")
+	err := change()
 	at := p.ok.Load()
 	until(t, 30*time.Second, "rows are written", func() (bool, string) { return p.ok.Load() > at+50, "" })
 	ok, failed := p.end()
