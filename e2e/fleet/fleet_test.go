@@ -213,6 +213,8 @@ func TestPower(t *testing.T) {
 	f := newFleet(t)
 	s := start(t, f, "a")[0]
 	boot := ssh(t, s, "echo kept >/root/kept; echo gone >/run/gone; cat /proc/sys/kernel/random/boot_id /etc/machine-id")
+	const machine = `ip neigh show | awk '$1 ~ /\.1$/ { print $5 }'` // as the server knows it
+	before := ssh(t, s, machine)
 	for _, way := range []struct {
 		name string
 		off  func(context.Context) error
@@ -227,6 +229,9 @@ func TestPower(t *testing.T) {
 		t.Logf("%s: took %.1f s", way.name, time.Since(began).Seconds())
 		if s.Running() {
 			t.Fatalf("%s: still running", way.name)
+		}
+		if now, err := os.ReadFile("/sys/class/net/spf-" + f.ID + "/address"); err != nil || strings.TrimSpace(string(now)) != before {
+			t.Errorf("%s: servers know this machine as %q, and it is %q (%v) without one of them", way.name, before, now, err)
 		}
 		if _, err := s.SSH(t.Context(), "true", nil); err == nil {
 			t.Fatalf("%s: SSH still answers", way.name)

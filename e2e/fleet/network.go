@@ -37,6 +37,12 @@ func tableName(id string) string  { return "sp_fleet_" + id }
 
 func (n *network) gateway() netip.Addr { return n.host(1) }
 
+// mac is the bridge's hardware address, marked as administered by nobody but us.
+func (n *network) mac() net.HardwareAddr {
+	bytes := n.gateway().As4()
+	return append(net.HardwareAddr{2, 0}, bytes[:]...)
+}
+
 func (n *network) host(last byte) netip.Addr {
 	bytes := n.prefix.Addr().As4()
 	bytes[3] = last
@@ -109,7 +115,8 @@ func usedPrefixes() ([]netip.Prefix, error) {
 func (n *network) up(ctx context.Context) error {
 	bridge := bridgeName(n.id)
 	for _, args := range [][]string{
-		{"link", "add", bridge, "type", "bridge"},
+		// Of its own: else it is a port's, and the servers go on sending to it for 5 s after that one's power was cut.
+		{"link", "add", bridge, "address", n.mac().String(), "type", "bridge"},
 		{"address", "add", netip.PrefixFrom(n.gateway(), 24).String(), "dev", bridge},
 		{"link", "set", bridge, "up"},
 	} {
