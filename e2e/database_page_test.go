@@ -57,7 +57,7 @@ func keepByHand(t *testing.T, w *world) error {
 	b.sees("/var/backups/serverplane/databases/shop-data/", 10*time.Second)
 	b.fill("To confirm the restore, type shop-data", "shop")
 	b.click("Restore")
-	b.sees("does not match", 10*time.Second)
+	b.sees("Does not match", 10*time.Second)
 	b.shot("database-tab")
 	small := w.atDashboard(t, telephone)
 	small.open(tab)
