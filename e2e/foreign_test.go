@@ -14,6 +14,7 @@ import (
 
 	"github.com/serverplane/serverplane/client"
 	"github.com/serverplane/serverplane/e2e/lab"
+	"github.com/serverplane/serverplane/playbooks"
 )
 
 // TestServerWithALifeOfItsOwn adds a server that already runs a site, a
@@ -55,7 +56,11 @@ ufw allow 80/tcp comment 'my shop'; ufw --force enable`)
 	if said := w.refuse(t, 1, create...); !strings.Contains(said, "--domain") {
 		t.Errorf("an app without a name is not refused: %s", said)
 	}
+	// Somebody reloads systemd all the time, as package managers do: units of ours that begin meanwhile are told the same.
+	w.ssh(t, "s1", "systemd-run --quiet --unit=reloads sh -c 'while systemctl daemon-reload; do sleep 0.02; done'")
 	w.cli(t, append(create, "--domain", "web.example.com", "--wait")...)
+	toldAsMeant(t, w)
+	w.ssh(t, "s1", "systemctl stop reloads")
 	shop.none(t, "the shop")
 	redis.none(t, "Redis")
 	if after := w.ssh(t, "s1", foreignState); after != before {
@@ -73,6 +78,21 @@ ufw allow 80/tcp comment 'my shop'; ufw --force enable`)
 	if got := w.ssh(t, "s1", "curl -s -H 'Host: nobody.example.com' http://127.0.0.1/"); got != "the old shop" {
 		t.Errorf("a name nobody has is no longer answered by the shop but by %s", got)
 	}
+}
+
+// toldAsMeant starts units of a step's while systemd is reloaded: each sixth of those that were told on their command line was told
+// something else.
+func toldAsMeant(t *testing.T, w *world) {
+	t.Helper()
+	text, err := playbooks.FS.ReadFile("steps/server.py")
+	must(t, err)
+	const loop = `
+for n in range(60):
+    done = run_in_unit(["--unit=sp-told-%d" % n], 'exec 3>&1; echo "$2;$1" >&3; exit "$3"', "a; $b", "c\\", "4")
+    if done.returncode != 4 or done.stdout != "c\\;a; $b\n":
+        fail("unit %d: %s" % (n, done))
+`
+	w.ssh(t, "s1", "python3 - <<'END_OF_STEP'\n"+string(text)+loop+"END_OF_STEP")
 }
 
 // addByPassword lets the panel in by way of an ordinary user who needs a

@@ -1,7 +1,6 @@
 """What the steps of one app share; put between server.py and the step. SPEC: app, and what each step names."""
 
 import contextlib
-import shlex
 import signal
 
 APP_RULE = re.compile(r"[a-z]([a-z0-9-]{0,22}[a-z0-9])?")
@@ -134,13 +133,13 @@ def in_unit(unit, options, limits, shell, *args):
     options = options + ["CPUWeight=20", "IOWeight=20", "KillMode=control-group", "TimeoutStopSec=5", "RuntimeMaxSec=%d" % limits["seconds"]]
     if limits.get("memory"):
         options.append("MemoryMax=%dM" % limits["memory"])
-    command = ["systemd-run", "--quiet", "--wait", "--collect", "--pipe", "--unit=" + unit]
+    flags = ["--unit=" + unit]
     for option in options:
-        command += ["-p", option]
+        flags += ["-p", option]
     unless_stopped = 'read -r sp_stopped 2>/dev/null <"$1"; [ "$sp_stopped" != "$2" ] || exit 143; shift 2; '
     started = time.monotonic()
     try:
-        done = run(*command, "/bin/sh", "-c", unless_stopped + shell, "sp", STOPPED, unit, *args, check=False)
+        done = run_in_unit(flags, unless_stopped + shell, STOPPED, unit, *args)
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(RUNNING)

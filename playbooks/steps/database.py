@@ -42,8 +42,7 @@ def in_unit(shell, *args, suffix=""):
             '[ "$status" != 0 ] || echo done >"$ended"; exit "$status"' % shell
     os.makedirs(RUNTIME, mode=0o755, exist_ok=True)
     try:
-        done = run("systemd-run", "--quiet", "--wait", "--collect", "--pipe", "--unit=" + unit, "-p", "CPUWeight=20", "-p", "IOWeight=20",
-                   "/bin/sh", "-c", shell, "sp", STOPPED, unit, ended, *args, check=False, cwd="/")
+        done = run_in_unit(["--unit=" + unit, "-p", "CPUWeight=20", "-p", "IOWeight=20"], shell, STOPPED, unit, ended, *args, cwd="/")
         if done.returncode == 0 and not os.path.exists(ended):
             done.returncode = 143
         if done.returncode != 0 and not done.stderr.strip():

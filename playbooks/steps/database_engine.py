@@ -246,7 +246,7 @@ def open_firewall(kept):
         text = without_comment(rule)
         ours = rule.endswith(" comment 'serverplane db'") and any(" port %d " % p in text for p in (port, former, ENGINE.usual))
         if ours and text not in wanted:
-            run("ufw", "--force", "delete", *ufw_words(rule))
+            ufw("--force", "delete", *ufw_words(rule))
             changed("firewall: deleted " + text)
 
 

@@ -67,9 +67,9 @@ def main():
         return
     if SPEC["firewall"] == "keep-open":
         keep_open(SPEC["keep_open"])
-    run("ufw", "default", "deny", "incoming")
+    ufw("default", "deny", "incoming")
     arm()
-    run("ufw", "--force", "enable")
+    ufw("--force", "enable")
     changed("firewall is on; it goes off again in 60 s unless a new SSH connection comes through")
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import pwd
 import re
+import shlex
 import shutil
 import struct
 import subprocess
@@ -41,12 +42,28 @@ def fail(reason, detail="", code=1):
 
 
 def run(*args, check=True, **kwargs):
-    kwargs.setdefault("stdin", subprocess.DEVNULL)
+    if "input" not in kwargs:
+        kwargs.setdefault("stdin", subprocess.DEVNULL)
     env = dict(os.environ, LC_ALL="C.UTF-8", **kwargs.pop("env", {}))
     done = subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, text=True, errors="replace", **kwargs)
     if check and done.returncode != 0:
         fail("%s failed with exit status %d" % (" ".join(args[:3]), done.returncode), last_lines(done.stdout + done.stderr))
     return done
+
+
+def run_in_unit(options, shell, *args, **kwargs):
+    """Runs shell text with arguments in a transient unit, and waits for its end.
+
+    Both come by standard input. What systemd-run is told lies in a file, which is read again whenever anybody reloads systemd:
+    where that happened before the start, systemd 252 had put a backslash before each $ and ; (seen: every sixth unit during
+    reloads, and builds that failed because another app was started at that moment). Options must hold neither.
+    """
+    return run("systemd-run", "--quiet", "--wait", "--collect", "--pipe", *options, "/bin/sh", "-s", input=as_input(shell, *args), check=False, **kwargs)
+
+
+def as_input(shell, *args):
+    """The braces are read to their end before anything in them is carried out: a text that arrives in part is no text."""
+    return "{ set -- %s\n%s\nexit\n} </dev/null\n" % (" ".join(map(shlex.quote, args)), shell)
 
 
 def output(*args):
@@ -165,6 +182,15 @@ def lock_holder(path):
     return "%s (pid %d)" % (name, pid)
 
 
+def ufw(*args):
+    """Changes the firewall, one Run after the other: ufw (0.36) reads its rules before it takes its own lock, so that of two changes
+    at once the later brings back what was before the earlier, and the next boot with it."""
+    os.makedirs(RUNTIME, mode=0o755, exist_ok=True)
+    with open(RUNTIME + "/ufw.lock", "w") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        run("ufw", *args)
+
+
 def ufw_active():
     return output("ufw", "status").startswith("Status: active")
 
@@ -187,7 +213,7 @@ def ufw_allow(rule, comment):
     """Adds a rule unless one with the same effect is there: adding it again would take over its comment."""
     if rule in [without_comment(r) for r in ufw_added()]:
         return
-    run("ufw", *rule.split(), "comment", comment)
+    ufw(*rule.split(), "comment", comment)
     changed("firewall: %s (%s)" % (rule, comment))
 
 
@@ -195,7 +221,7 @@ def ufw_delete_all(comment, but=()):
     """Deletes the rules that bear exactly this comment, except the given ones."""
     for rule in ufw_added():
         if rule.endswith(" comment '%s'" % comment) and without_comment(rule) not in but:
-            run("ufw", "--force", "delete", *ufw_words(rule))
+            ufw("--force", "delete", *ufw_words(rule))
             changed("firewall: deleted " + without_comment(rule))
 
 
