@@ -16,6 +16,8 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+
+	"github.com/serverplane/serverplane/e2e/lab"
 )
 
 // screen is what a person holds or sits before.
@@ -61,6 +63,15 @@ func browse(t *testing.T, base string, s screen) *browser {
 	}
 	b.do(chromedp.EmulateViewport(s.width, s.height, view...))
 	b.scheme("light")
+	return b
+}
+
+// atDashboard is the owner at a screen.
+func (w *world) atDashboard(t *testing.T, s screen) *browser {
+	t.Helper()
+	b := browse(t, w.panel.URL, s)
+	b.open("/")
+	b.signIn(lab.Owner, lab.Password)
 	return b
 }
 

@@ -11,17 +11,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/serverplane/serverplane/client"
-	"github.com/serverplane/serverplane/e2e/lab"
 )
-
-// atDashboard is the owner at a screen.
-func (w *world) atDashboard(t *testing.T, s screen) *browser {
-	t.Helper()
-	b := browse(t, w.panel.URL, s)
-	b.open("/")
-	b.signIn(lab.Owner, lab.Password)
-	return b
-}
 
 // createByHand makes blog's second database on the tab, and sees what it is told.
 func createByHand(t *testing.T, w *world) {

@@ -12,7 +12,6 @@ import (
 
 	"github.com/serverplane/serverplane/client"
 	"github.com/serverplane/serverplane/e2e/fleet"
-	"github.com/serverplane/serverplane/e2e/lab"
 )
 
 // chatty is put into the example app: it writes what it is asked to write.
@@ -178,16 +177,8 @@ func (l *logsStory) followByCommand(t *testing.T) {
 	l.nobodyFollows(t, "s2")
 }
 
-func (l *logsStory) signedIn(t *testing.T, on screen) *browser {
-	t.Helper()
-	b := browse(t, l.panel.URL, on)
-	b.open("/sign-in")
-	b.signIn(lab.Owner, lab.Password)
-	return b
-}
-
 func (l *logsStory) followInBrowser(t *testing.T) {
-	b := l.signedIn(t, desktop)
+	b := l.atDashboard(t, desktop)
 	b.open("/apps/web/logs?server=s2")
 	b.until("it follows", `document.querySelector("#live-logs").innerText.includes("Following s2")`, 30*time.Second)
 	l.say(t, "s2", "seen in the browser")
@@ -229,7 +220,7 @@ func (l *logsStory) fewAtOnce(t *testing.T) {
 }
 
 func (l *logsStory) goesAway(t *testing.T) {
-	b := l.signedIn(t, telephone)
+	b := l.atDashboard(t, telephone)
 	b.open("/apps/web/logs?server=s2")
 	b.until("it follows", `document.querySelector("#live-logs").innerText.includes("Following s2")`, 30*time.Second)
 	must(t, l.fleet.CutFromMachine(l.ctx, l.servers["s2"]))

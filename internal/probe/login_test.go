@@ -15,24 +15,13 @@ import (
 // says accepts and answers whoever comes with the bytes, once they said something where they speak first.
 func says(t *testing.T, first bool, answer []byte) netip.AddrPort {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			if first {
-				_, _ = conn.Read(make([]byte, 1024))
-			}
-			_, _ = conn.Write(answer)
-			t.Cleanup(func() { _ = conn.Close() })
+	l := listen(t, func(conn net.Conn) {
+		if first {
+			_, _ = conn.Read(make([]byte, 1024))
 		}
-	}()
+		_, _ = conn.Write(answer)
+		<-t.Context().Done()
+	})
 	return netip.MustParseAddrPort(l.Addr().String())
 }
 
