@@ -236,6 +236,9 @@ func appProblems(a control.AppOverview) []Problem {
 		all = append(all, Problem{"bad", "Load balancing of " + a.Name + " could not be enabled", a.Balancer.Reason, []link{{"Load Balancer", home + "/load-balancer"}}})
 	}
 	for _, d := range a.Databases {
+		if d.Stranger.Verdict == plane.Pass {
+			all = append(all, Problem{"bad", "Database " + d.Name + " let a stranger in", d.Stranger.Vantage + ", signed in", []link{{"Database", home + "/database"}}})
+		}
 		if d.Backups.Trouble != "" {
 			all = append(all, Problem{"bad", "The last dump of database " + d.Name + " came to nothing", d.Backups.Trouble, []link{{"Database", home + "/database"}}})
 		}

@@ -31,6 +31,8 @@ func TestProblemsSayWhatAndWhereTo(t *testing.T) {
 	refused.Balancer.Status, refused.Balancer.Reason = plane.BalancerFailed, "no"
 	undumped := shop(plane.BackendHealthy)
 	undumped.Databases = []plane.Database{{Name: "orders", Backups: plane.BackupPlan{Trouble: "failed: no space left"}}, {Name: "other"}}
+	entered := shop(plane.BackendHealthy)
+	entered.Databases = []plane.Database{{Name: "orders", Stranger: plane.Proof{Verdict: plane.Pass, Vantage: "s4, forwarded over SSH"}}}
 	off := shop(plane.BackendUnhealthy)
 	off.Backends[0].Enabled = false
 	run := control.RunView{Run: plane.Run{ID: "run_1", Kind: plane.RunDeploy, State: plane.RunFailed, Reason: "x"}, AppName: "shop"}
@@ -46,6 +48,7 @@ func TestProblemsSayWhatAndWhereTo(t *testing.T) {
 		"would refuse": {control.Overview{Servers: []plane.Server{{Name: "s1", State: plane.ServerReady, NginxError: "x"}}}, "warn Nginx on s1 would refuse the next change /servers/s1"},
 		"app":          {control.Overview{Apps: []control.AppOverview{failed}}, "bad shop could not be deployed /apps/shop/deployments"},
 		"balancer":     {control.Overview{Apps: []control.AppOverview{refused}}, "bad Load balancing of shop could not be enabled /apps/shop/load-balancer"},
+		"a stranger":   {control.Overview{Apps: []control.AppOverview{entered}}, "bad Database orders let a stranger in /apps/shop/database"},
 		"dump":         {control.Overview{Apps: []control.AppOverview{undumped}, Troubled: []control.RunView{{Run: plane.Run{Kind: plane.RunBackup, State: plane.RunFailed}}}}, "bad The last dump of database orders came to nothing /apps/shop/database"},
 		"one backend":  {control.Overview{Apps: []control.AppOverview{shop(plane.BackendHealthy, plane.BackendUnhealthy)}}, "bad shop on s2 is unhealthy /apps/shop/load-balancer"},
 		"two backends": {
