@@ -387,7 +387,12 @@ func TestRestoreIsWholeOrNothing(t *testing.T) {
 	rows := c.dump("run_aaaaaaaaaaaaaaab", first)
 	c.sql("postgres", `CREATE ROLE reader; GRANT CONNECT ON DATABASE sp_shop TO reader; ALTER DATABASE sp_shop SET search_path TO "$user", public, 'it''s';
 		ALTER DATABASE sp_shop SET timezone TO 'Europe/Berlin'; ALTER ROLE reader IN DATABASE sp_shop SET application_name TO 'a "b'' c'`)
-	const own = `SELECT setrole::regrole, setconfig FROM pg_db_role_setting JOIN pg_database d ON d.oid = setdatabase AND datname = 'sp_shop' ORDER BY 1;
+	// What set_config takes for one name is other SQL where it is written down as it stands.
+	c.sql("postgres", `CREATE ROLE hostile; SELECT set_config('search_path', 'a;CREATE/**/ROLE/**/evil/**/SUPERUSER;', false);
+		ALTER ROLE hostile IN DATABASE sp_shop SET search_path FROM CURRENT; SELECT set_config('search_path', '', false);
+		CREATE ROLE bare; ALTER ROLE bare IN DATABASE sp_shop SET search_path FROM CURRENT`)
+	const own = `SELECT setrole::regrole, setconfig FROM pg_db_role_setting JOIN pg_database d ON d.oid = setdatabase AND datname = 'sp_shop'
+		WHERE setrole::regrole::text NOT IN ('hostile', 'bare') ORDER BY 1;
 		SELECT datacl FROM pg_database WHERE datname = 'sp_shop'`
 	settings := c.sql("postgres", own)
 	c.sql("sp_shop", "DELETE FROM visits WHERE n > 100")
@@ -425,6 +430,9 @@ func TestRestoreIsWholeOrNothing(t *testing.T) {
 	}
 	if now := c.sql("postgres", own); now != settings || !strings.Contains(now, "Europe/Berlin") || !strings.Contains(now, "reader=c/") {
 		t.Errorf("what was set at the database was\n%s\nand is\n%s", settings, now)
+	}
+	if evil := c.sql("postgres", "SELECT count(*) FROM pg_roles WHERE rolname = 'evil'"); evil != "0" {
+		t.Error("a setting of the database was carried out as SQL")
 	}
 	if told, _ := os.ReadFile(c.dir + "/run/database.restored"); string(told) != "run_good\n" {
 		t.Errorf("the panel reads that %q was restored", told)

@@ -74,14 +74,17 @@ def postgresql(path):
     ENGINE.sql("DROP DATABASE %s WITH (FORCE)" % former)
 
 
-# What somebody set or granted at the database itself is in no dump of it. Values that are lists are kept as they are written.
-DATABASES_OWN = """SELECT format('ALTER %s SET %I TO %s',
+# What somebody set or granted at the database itself is in no dump of it. The app's role may set what it likes there: of a list each element is
+# quoted anew, since its text may be one that set_config took and would be other SQL here, which a superuser carries out.
+DATABASES_OWN = r"""SELECT format('ALTER %s SET %I TO %s',
  CASE WHEN r.rolname IS NULL THEN format('DATABASE %I', '@@-restore') ELSE format('ROLE %I IN DATABASE %I', r.rolname, '@@-restore') END, v.name,
- CASE WHEN v.name IN ('search_path', 'temp_tablespaces', 'local_preload_libraries', 'session_preload_libraries') THEN v.value ELSE quote_literal(v.value) END)
+ CASE WHEN v.name IN ('search_path', 'temp_tablespaces', 'local_preload_libraries', 'session_preload_libraries')
+  THEN (SELECT coalesce(string_agg(quote_literal(coalesce(replace(e[1], '""', '"'), lower(e[2]))), ', ' ORDER BY n), quote_literal('')) FROM regexp_matches(v.value, '"((?:[^"]|"")*)"|([^",\s]+)', 'g') WITH ORDINALITY m(e, n))
+  ELSE quote_literal(v.value) END)
 FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase AND d.datname = '@@' LEFT JOIN pg_roles r ON r.oid = s.setrole
-CROSS JOIN LATERAL unnest(s.setconfig) c CROSS JOIN LATERAL (SELECT split_part(c, '=', 1), substr(c, strpos(c, '=') + 1)) v(name, value) \\gexec
+CROSS JOIN LATERAL unnest(s.setconfig) c CROSS JOIN LATERAL (SELECT split_part(c, '=', 1), substr(c, strpos(c, '=') + 1)) v(name, value) \gexec
 SELECT format('GRANT %s ON DATABASE %I TO %I', a.privilege_type, '@@-restore', r.rolname)
-FROM pg_database d CROSS JOIN LATERAL aclexplode(d.datacl) a JOIN pg_roles r ON r.oid = a.grantee WHERE d.datname = '@@' AND a.grantee <> d.datdba \\gexec
+FROM pg_database d CROSS JOIN LATERAL aclexplode(d.datacl) a JOIN pg_roles r ON r.oid = a.grantee WHERE d.datname = '@@' AND a.grantee <> d.datdba \gexec
 """
 
 
