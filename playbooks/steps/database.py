@@ -170,7 +170,7 @@ class PostgreSQL:
 
     def sql(self, text, database="postgres", check=True):
         done = run("runuser", "-u", "postgres", "--", "psql", "-XqAt", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-p", str(self.port), "-d", database,
-                   stdin=None, input=text, check=False, cwd="/")
+                   input=text, check=False, cwd="/")
         if check and done.returncode != 0:
             fail("PostgreSQL refuses: " + complaint(done.stderr), done.stderr)
         return done.stdout.strip() if check else done
@@ -257,7 +257,7 @@ class MariaDB:
         return not any(os.path.isdir(os.path.join(self.data, n)) and n not in self.own for n in os.listdir(self.data))
 
     def sql(self, text, database="mysql", check=True):
-        done = run("mariadb", "--batch", "--skip-column-names", "--protocol=socket", "-u", "root", database, stdin=None, input=text, check=False, cwd="/")
+        done = run("mariadb", "--batch", "--skip-column-names", "--protocol=socket", "-u", "root", database, input=text, check=False, cwd="/")
         if check and done.returncode != 0:
             fail("MariaDB refuses: " + complaint(done.stderr), done.stderr)
         return done.stdout.strip() if check else done
